@@ -1,0 +1,26 @@
+/**
+ * A program: a pure function of named tensors whose sizes may be symbols. The same program runs
+ * eagerly on a tfjs backend or is recorded once and run by ONNX Runtime.
+ *
+ * @module
+ */
+import type * as tf from "@tensorflow/tfjs-core";
+import type { DType } from "../tensor/host_tensor.ts";
+
+/** One input. A string in `shape` is a symbol: a size that is only known when the program runs. */
+export interface ProgramInput {
+  /** Element type. */
+  readonly dtype: DType;
+  /** Sizes; a string such as `"B"` names a symbol shared by all inputs that use it. */
+  readonly shape: readonly (number | string)[];
+}
+
+/** A pure function of named tensors. It never reads a value and never branches on a symbol. */
+export interface Program {
+  /** Used in messages and as the name of the ONNX graph. */
+  readonly name: string;
+  /** Inputs by name, parameters included, in a fixed order. */
+  readonly inputs: Readonly<Record<string, ProgramInput>>;
+  /** The function itself, in `@tensorflow/tfjs-core` operations. */
+  readonly run: (x: Record<string, tf.Tensor>) => Record<string, tf.Tensor>;
+}

@@ -1,0 +1,23 @@
+/** Parameters as plain data: a flat record from name to tensor, and the specification of one. @module */
+import type * as tf from "@tensorflow/tfjs-core";
+
+/** How a parameter starts. */
+export type Initializer =
+  | { kind: "normal"; std: number }
+  | { kind: "constant"; value: number };
+
+/** Shape, start and treatment of one parameter. */
+export interface ParamSpec {
+  /** Sizes of the axes. */
+  shape: readonly number[];
+  /** How it starts when no weights are loaded. */
+  init: Initializer;
+  /** Whether weight decay applies; norms and biases say `false`. Default `true`. */
+  decay?: boolean;
+}
+
+/** Every parameter of a model by name. The order of the keys is the order in the flat buffer. */
+export type ParamSpecs = Record<string, ParamSpec>;
+
+/** Parameters as tensors of the running (or recording) backend. */
+export type Params = Record<string, tf.Tensor>;

@@ -1,0 +1,7 @@
+/**
+ * DeepRAG for Deno.
+ *
+ * @module
+ */
+export * from "./src/errors.ts";
+export * from "./src/tensor/host_tensor.ts";

@@ -1,0 +1,11 @@
+/** Figures of merit: retrieval, written answers, confidence intervals, paired tests. @module */
+export { answerF1, exactMatch, normalizeAnswer } from "./answers.ts";
+export {
+  bootstrapMeanInterval,
+  type BootstrapOptions,
+  type Estimate,
+  wilsonInterval,
+} from "./intervals.ts";
+export { comparePairedRanks, mcnemarTest, type PairedTest, signTest } from "./paired.ts";
+export { bestRank, hitsAt, mrrAt } from "./ranks.ts";
+export { type RetrievalRanks, type RetrievalRow, summariseRetrieval } from "./summary.ts";

@@ -1,0 +1,7 @@
+/** Schemes that give documents their ids, and the trie of all ids. @module */
+export * from "./assign.ts";
+export * from "./balance.ts";
+export * from "./docids.ts";
+export { type Clustering, kMeans, type KMeansOptions } from "./kmeans.ts";
+export * from "./path.ts";
+export * from "./trie.ts";

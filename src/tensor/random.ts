@@ -18,13 +18,13 @@ export interface RandomKey {
 
 const M0 = 0xd2511f53, M1 = 0xcd9e8d57, W0 = 0x9e3779b9, W1 = 0xbb67ae85;
 
-/** High 32 bits of the unsigned 64-bit product. */
-function mulHigh(a: number, b: number): number {
-  const al = a & 0xffff, ah = a >>> 16, bl = b & 0xffff, bh = b >>> 16;
-  const low = al * bl;
-  const mid = ah * bl + (low >>> 16);
-  const mid2 = al * bh + (mid % 0x10000);
-  return (ah * bh + Math.floor(mid / 0x10000) + Math.floor(mid2 / 0x10000)) >>> 0;
+/**
+ * High 32 bits of the unsigned product a·b whose low 32 bits are `low`. The product of two doubles
+ * is off by at most 2^11, so what is left after taking `low` away is a multiple of 2^32 but for
+ * 2^-21 of one, and rounding makes it exact.
+ */
+function mulHigh(a: number, b: number, low: number): number {
+  return ((a * b - low) * 2 ** -32 + 0.5) >>> 0;
 }
 
 /** FNV-1a of a string, 32 bits. */
@@ -32,6 +32,32 @@ function hashName(name: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
   return h >>> 0;
+}
+
+/**
+ * One block of Philox4x32-10, in place: four words of counter become four random words.
+ *
+ * @param block Counter on entry, random words on return; at least 4 long
+ * @param key0 First word of the key, unsigned
+ * @param key1 Second word of the key, unsigned
+ */
+export function philox4x32(block: Uint32Array, key0: number, key1: number): void {
+  let c0 = block[0], c1 = block[1], c2 = block[2], c3 = block[3];
+  let k0 = key0, k1 = key1;
+  for (let round = 0; round < 10; round++) {
+    const l0 = Math.imul(M0, c0) >>> 0, h0 = mulHigh(M0, c0, l0);
+    const l1 = Math.imul(M1, c2) >>> 0, h1 = mulHigh(M1, c2, l1);
+    c0 = (h1 ^ c1 ^ k0) >>> 0;
+    c1 = l1;
+    c2 = (h0 ^ c3 ^ k1) >>> 0;
+    c3 = l0;
+    k0 = (k0 + W0) >>> 0;
+    k1 = (k1 + W1) >>> 0;
+  }
+  block[0] = c0;
+  block[1] = c1;
+  block[2] = c2;
+  block[3] = c3;
 }
 
 /** A stream of numbers that is a pure function of its key. */
@@ -50,21 +76,12 @@ export class RandomStream {
   }
 
   #refill(): void {
-    let [k0, k1] = this.#key;
     const counter = this.#counter++;
-    let c0 = counter >>> 0, c1 = Math.floor(counter / 2 ** 32) >>> 0;
-    let [c2, c3] = this.#step;
-    for (let round = 0; round < 10; round++) {
-      const h0 = mulHigh(M0, c0), l0 = Math.imul(M0, c0) >>> 0;
-      const h1 = mulHigh(M1, c2), l1 = Math.imul(M1, c2) >>> 0;
-      [c0, c1, c2, c3] = [(h1 ^ c1 ^ k0) >>> 0, l1, (h0 ^ c3 ^ k1) >>> 0, l0];
-      k0 = (k0 + W0) >>> 0;
-      k1 = (k1 + W1) >>> 0;
-    }
-    this.#block[0] = c0;
-    this.#block[1] = c1;
-    this.#block[2] = c2;
-    this.#block[3] = c3;
+    this.#block[0] = counter;
+    this.#block[1] = Math.floor(counter / 2 ** 32);
+    this.#block[2] = this.#step[0];
+    this.#block[3] = this.#step[1];
+    philox4x32(this.#block, this.#key[0], this.#key[1]);
     this.#used = 0;
   }
 

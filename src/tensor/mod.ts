@@ -1,0 +1,7 @@
+/** Axis labels, tensors in ordinary memory, parameter records and seeded random streams. @module */
+export * from "./axes.ts";
+export * from "./host_tensor.ts";
+export * from "./keep_mask.ts";
+export * from "./params.ts";
+export * from "./random.ts";
+export * from "./sparse.ts";

@@ -1,0 +1,144 @@
+/** From examples to the tensors of one training step of the lexical index model. @module */
+import type { Slots } from "../docid/slots.ts";
+import { ShapeError } from "../errors.ts";
+import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import type { SparseMatrix } from "../tensor/sparse.ts";
+import { bm25Scores } from "../text/bm25.ts";
+
+/** One example: the stems of a text and the document it should lead to. */
+export interface IndexExample {
+  /** Stem ids of the text. */
+  readonly tokenIds: ArrayLike<number>;
+  /** Index of the right document. */
+  readonly doc: number;
+  /** Whether a person asked it; made examples (sentences, spans, …) say `false`. */
+  readonly isReal: boolean;
+}
+
+/** What stays the same from step to step. */
+export interface LexicalBatchContext {
+  /** Slots of the docid tree. */
+  readonly slots: Slots;
+  /** [V, N] BM25 weights by stem: the teacher. */
+  readonly bm25: SparseMatrix;
+  /** Share of the target that is softmax(BM25 / temperature); the label gets the rest. */
+  readonly distill: { readonly weight: number; readonly temperature: number };
+  /** [N] 1 for documents no training question asks for: left out of the softmax on real questions. */
+  readonly isUnseen: Uint8Array;
+  /** Stem ids below this one are special tokens and carry no meaning. */
+  readonly firstStem: number;
+}
+
+/** The tensors of one step. */
+export interface LexicalBatch {
+  /** [U] stems that occur, ascending: rows of the embedding that take part. */
+  readonly rows: Int32Array;
+  /** Inputs of the training program other than parameters. */
+  readonly inputs: {
+    /** [B, U] how often each stem stands in each text. */
+    readonly bag: HostTensor<"float32">;
+    /** [B, P] mass of the target distribution below each slot, times 1 / B: the loss is a mean. */
+    readonly target: HostTensor<"float32">;
+    /** [B] 1 for real questions. */
+    readonly isReal: HostTensor<"float32">;
+  };
+}
+
+/** [P] 1 where every document below the slot is marked in `isMarked`. */
+export function slotsWithin(slots: Slots, isMarked: Uint8Array): Float32Array {
+  const within = new Float32Array(slots.slotCount).fill(1);
+  for (let s = slots.slotCount - 1; s >= 0; s--) {
+    if (slots.doc[s] >= 0 && !isMarked[slots.doc[s]]) within[s] = 0;
+    if (slots.parent[s] >= 0 && !within[s]) within[slots.parent[s]] = 0;
+  }
+  return within;
+}
+
+/**
+ * Build the tensors of one step.
+ *
+ * The target of a text is (1 − λ)·[its document] + λ·softmax(BM25(text, ·) / T), over the documents
+ * that may be negatives. Masses are summed up the tree, parents from children.
+ *
+ * @param examples B texts
+ * @param context What stays the same
+ * @throws {ShapeError} If there is no example
+ */
+export function lexicalBatch(
+  examples: readonly IndexExample[],
+  context: LexicalBatchContext,
+): LexicalBatch {
+  const B = examples.length;
+  if (B === 0) throw new ShapeError("Cannot build a batch: there are no examples");
+  const { slots, bm25, distill, isUnseen, firstStem } = context;
+  const P = slots.slotCount, N = bm25.cols;
+
+  const column = new Map<number, number>();
+  const texts = examples.map((e) => Array.from(e.tokenIds).filter((t) => t >= firstStem));
+  const rows = Int32Array.from(new Set(texts.flat())).sort();
+  rows.forEach((stem, u) => column.set(stem, u));
+  // An empty batch of stems can't be fed: the padding stem stands in with count 0.
+  const used = rows.length > 0 ? rows : Int32Array.of(0);
+  const U = used.length;
+  const bag = new Float32Array(B * U);
+  texts.forEach((stems, b) => {
+    for (const stem of stems) bag[b * U + column.get(stem)!]++;
+  });
+
+  const target = new Float32Array(B * P);
+  const isReal = Float32Array.from(examples, (e) => e.isReal ? 1 : 0);
+  const leaf = leafSlots(slots, N);
+  const scores = new Float32Array(N);
+  for (let b = 0; b < B; b++) {
+    const mass = target.subarray(b * P, (b + 1) * P);
+    const { doc } = examples[b];
+    let taught = 0;
+    if (distill.weight > 0) {
+      bm25Scores(bm25, texts[b], scores);
+      const masked = examples[b].isReal ? isUnseen : undefined;
+      const { weight, temperature } = distill;
+      taught = softmaxInto(mass, scores, { leaf, masked, mass: weight / B, temperature });
+    }
+    mass[leaf[doc]] += 1 / B - taught;
+    for (let s = P - 1; s >= 0; s--) if (slots.parent[s] >= 0) mass[slots.parent[s]] += mass[s];
+  }
+  return {
+    rows: used,
+    inputs: {
+      bag: hostTensor("float32", bag, [B, U]),
+      target: hostTensor("float32", target, [B, P]),
+      isReal: hostTensor("float32", isReal, [B]),
+    },
+  };
+}
+
+/** [N] last slot of each document. */
+function leafSlots(slots: Slots, docCount: number): Int32Array {
+  const leaf = new Int32Array(docCount);
+  for (let s = 0; s < slots.slotCount; s++) if (slots.doc[s] >= 0) leaf[slots.doc[s]] = s;
+  return leaf;
+}
+
+/** mass[leaf[d]] = given · softmax(scores / temperature)[d], 0 where masked; returns what it gave. */
+function softmaxInto(
+  mass: Float32Array,
+  scores: Float32Array,
+  options: { leaf: Int32Array; masked?: Uint8Array; mass: number; temperature: number },
+): number {
+  const { leaf, masked, temperature } = options;
+  const N = scores.length;
+  let highest = -Infinity;
+  for (let d = 0; d < N; d++) if (!masked?.[d] && scores[d] > highest) highest = scores[d];
+  if (highest === -Infinity) return 0;
+  const unmatched = Math.exp(-highest / temperature);
+  let total = 0;
+  for (let d = 0; d < N; d++) {
+    if (masked?.[d]) continue;
+    const p = scores[d] === 0 ? unmatched : Math.exp((scores[d] - highest) / temperature);
+    mass[leaf[d]] = p;
+    total += p;
+  }
+  const scale = options.mass / total;
+  for (let d = 0; d < N; d++) mass[leaf[d]] *= scale;
+  return options.mass;
+}

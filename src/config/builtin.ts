@@ -1,0 +1,115 @@
+/** Copies of configs/, written by configs/generate.ts. Do not edit. @module */
+
+/** YAML by name, without the extension. */
+export const builtinConfigs: Readonly<Record<string, string>> = {
+  "data/beir": `# yaml-language-server: $schema=../schema.json#/$defs/data
+# A BEIR folder: data=beir data.path=<folder with corpus.jsonl, queries.jsonl and qrels/>
+name: beir
+format: beir
+dev_part: dev
+`,
+  "data/jsonl": `# yaml-language-server: $schema=../schema.json#/$defs/data
+# Your own documents: data=jsonl data.path=<folder with docs.jsonl and queries.<part>.jsonl>
+name: jsonl
+format: jsonl
+`,
+  "data/squad_dsi": `# yaml-language-server: $schema=../schema.json#/$defs/data
+# 2,067 paragraphs of SQuAD 1.1 with their questions (CC BY-SA 4.0), as a folder in JSONL layout.
+name: squad_dsi
+format: jsonl
+path: data/squad_dsi
+`,
+  "data/synthetic": `# yaml-language-server: $schema=../schema.json#/$defs/data
+# Documents and questions generated from the seed: needs no download.
+name: synthetic
+format: synthetic
+documents: 500
+`,
+  defaults: `# yaml-language-server: $schema=schema.json
+# What every configuration starts from. Keys set in no file have the default of the schema;
+# \`--print-config\` shows them all.
+defaults:
+  - data: synthetic
+  - model: dsi_small
+  - docid: semantic
+`,
+  "docid/atomic": `# yaml-language-server: $schema=../schema.json#/$defs/docid
+# One digit with one symbol per document.
+scheme: atomic
+`,
+  "docid/naive": `# yaml-language-server: $schema=../schema.json#/$defs/docid
+# The number of the document, written in base 10.
+scheme: naive
+base: 10
+`,
+  "docid/semantic": `# yaml-language-server: $schema=../schema.json#/$defs/docid
+# Hierarchical k-means: documents about the same things share their first digits.
+scheme: semantic
+base: 32
+lsa_dimensions: 128
+restarts: 3
+`,
+  "model/dsi_base": `# yaml-language-server: $schema=../schema.json#/$defs/model
+# Wide enough to hold the BM25 matrix of about 2,000 documents at full rank.
+family: lexical
+width: 2048
+`,
+  "model/dsi_small": `# yaml-language-server: $schema=../schema.json#/$defs/model
+# For a few hundred to a few thousand documents on a small machine.
+family: lexical
+width: 1024
+`,
+  "model/dsi_tiny": `# yaml-language-server: $schema=../schema.json#/$defs/model
+# For tests and a first look: trains in seconds.
+family: lexical
+width: 256
+`,
+  "model/t5_small": `# yaml-language-server: $schema=../schema.json#/$defs/model
+# The sizes of T5-small (60 M parameters), with random weights unless model.pretrained is set.
+family: t5
+vocab_size: 32128
+d_model: 512
+d_ff: 2048
+d_kv: 64
+num_layers: 6
+num_decoder_layers: 6
+num_heads: 8
+`,
+  "model/t5_tiny": `# yaml-language-server: $schema=../schema.json#/$defs/model
+# For tests.
+family: t5
+vocab_size: 2048
+d_model: 64
+d_ff: 256
+d_kv: 16
+num_layers: 2
+num_decoder_layers: 2
+num_heads: 4
+`,
+  "train/demo": `# yaml-language-server: $schema=../schema.json
+# The demo: the synthetic documents and a small model, done in a minute.
+defaults:
+  - data: synthetic
+  - model: dsi_tiny
+  - docid: semantic
+data:
+  documents: 300
+training:
+  max_steps: 150
+  batch_size: 256
+  synthetic_per_document: 20
+  eval_every: 50
+  checkpoint_every: 75
+`,
+  "train/dsi_pretrain": `# yaml-language-server: $schema=../schema.json
+# Trains an index from scratch: documents and questions in, a searchable model out.
+defaults:
+  - data: synthetic
+  - model: dsi_small
+  - docid: semantic
+training:
+  max_steps: 1200
+  batch_size: 512
+  learning_rate: 1e-3
+`,
+};

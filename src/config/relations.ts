@@ -1,0 +1,60 @@
+/** What keys must satisfy together: checks that no single range can express. @module */
+import type { ConfigProblem } from "../errors.ts";
+import type { ResolvedConfig } from "./types.ts";
+
+interface Relation {
+  /** Keys it reads. It is skipped when one of them has a problem of its own. */
+  reads: readonly string[];
+  /** The sentence that names the problem, if there is one. The first key read is to blame. */
+  problem(config: ResolvedConfig): string | undefined;
+}
+
+const relations: readonly Relation[] = [
+  {
+    reads: ["data.path", "data.format"],
+    problem: ({ data }) =>
+      data.format !== "synthetic" && data.path === null
+        ? `is needed because data.format is ${data.format}: set data.path=<folder>`
+        : undefined,
+  },
+  {
+    reads: ["model.width", "model.context_heads", "model.context_layers"],
+    problem: ({ model }) =>
+      model.family === "lexical" && model.context_layers > 0 &&
+        model.width % model.context_heads !== 0
+        ? `must be a multiple of model.context_heads (${model.context_heads}), is ${model.width}`
+        : undefined,
+  },
+  {
+    reads: ["evaluation.k", "evaluation.beam"],
+    problem: ({ evaluation }) =>
+      evaluation.k > evaluation.beam
+        ? `must be at most evaluation.beam (${evaluation.beam}), is ${evaluation.k}`
+        : undefined,
+  },
+  {
+    reads: ["training.mix"],
+    problem: ({ training }) =>
+      Object.values(training.mix).every((ratio) => ratio === 0)
+        ? "needs at least one ratio above 0"
+        : undefined,
+  },
+];
+
+/**
+ * Problems of keys that are each in range but do not fit together.
+ *
+ * @param config A configuration of the right shape
+ * @param suspects Keys that already have a problem
+ */
+export function relationProblems(
+  config: ResolvedConfig,
+  suspects: readonly string[],
+): ConfigProblem[] {
+  const touches = (key: string): boolean =>
+    suspects.some((s) => s === key || s.startsWith(`${key}.`) || key.startsWith(`${s}.`));
+  return relations.flatMap(({ reads, problem }) => {
+    const message = reads.some(touches) ? undefined : problem(config);
+    return message ? [{ key: reads[0], message }] : [];
+  });
+}

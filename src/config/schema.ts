@@ -1,0 +1,309 @@
+/**
+ * Every key of a configuration: what it means, its default and its range. This file is the only
+ * place where they stand; `configs/generate.ts` writes the JSON Schema, the TypeScript types and the
+ * reference page from it.
+ *
+ * @module
+ */
+import { z } from "zod";
+import {
+  choice,
+  optionalReal,
+  optionalText,
+  optionalWhole,
+  real,
+  section,
+  show,
+  text,
+  toggle,
+  whole,
+} from "./fields.ts";
+
+const data = section("Documents and questions.", {
+  name: text("Name used in reports and folder names.", "dataset"),
+  format: choice(
+    "jsonl: docs.jsonl and queries.<part>.jsonl; beir: corpus.jsonl, queries.jsonl, qrels/; " +
+      "synthetic: generated from the seed.",
+    ["jsonl", "beir", "synthetic"],
+    "jsonl",
+  ),
+  path: optionalText("Folder of the files, relative to the current folder. Not for synthetic."),
+  documents: whole("Number of documents to generate (synthetic only).", {
+    min: 2,
+    max: 1_000_000,
+    preset: 500,
+  }),
+  train_part: text("Part whose questions are trained on.", "train"),
+  dev_part: text("Part whose questions are evaluated on.", "dev"),
+  max_documents: optionalWhole("Use only the first documents; null means all.", {
+    min: 2,
+    max: 100_000_000,
+  }),
+  max_queries: optionalWhole("Use only the first questions of each part; null means all.", {
+    min: 1,
+    max: 100_000_000,
+  }),
+});
+
+const lexical = section("Learned weighted sum of stem embeddings, with optional context layers.", {
+  family: z.literal("lexical").describe("Family of the model."),
+  width: whole("Width of the stem and docid embeddings. The main lever of quality.", {
+    min: 1,
+    max: 65_536,
+    preset: 1024,
+  }),
+  context_layers: whole("Transformer layers that add context to the stem weights; 0 means none.", {
+    min: 0,
+    max: 24,
+    preset: 0,
+  }),
+  context_heads: whole("Attention heads of each context layer.", { min: 1, max: 64, preset: 8 }),
+  init: choice(
+    "svd: start from the singular vectors of the stemmed BM25 matrix; random: small normal numbers.",
+    ["svd", "random"],
+    "svd",
+  ),
+  vocab_min_frequency: whole("Stems that occur in fewer documents are left out.", {
+    min: 1,
+    max: 1_000_000,
+    preset: 1,
+  }),
+  head: choice(
+    "tree: one vector per inner node of the docid trie; leaf: a prefix's logit is the logsumexp of " +
+      "its documents' logits.",
+    ["tree", "leaf"],
+    "leaf",
+  ),
+});
+
+const t5 = section("T5 encoder-decoder, trained from scratch or loaded.", {
+  family: z.literal("t5").describe("Family of the model."),
+  vocab_size: whole("Tokens of the byte-level BPE vocabulary.", {
+    min: 300,
+    max: 1_000_000,
+    preset: 8192,
+  }),
+  d_model: whole("Width of the residual stream.", { min: 8, max: 16_384, preset: 256 }),
+  d_ff: whole("Width of the feed-forward layers.", { min: 8, max: 65_536, preset: 1024 }),
+  d_kv: whole("Width of one attention head.", { min: 4, max: 1024, preset: 64 }),
+  num_layers: whole("Encoder layers.", { min: 1, max: 96, preset: 4 }),
+  num_decoder_layers: whole("Decoder layers.", { min: 1, max: 96, preset: 4 }),
+  num_heads: whole("Attention heads.", { min: 1, max: 256, preset: 4 }),
+  feed_forward_proj: choice(
+    "relu: T5 v1.0 with tied embeddings; gated-gelu: T5 v1.1, untied.",
+    ["relu", "gated-gelu"],
+    "relu",
+  ),
+  dropout_rate: real("Share of activations dropped while training.", {
+    min: 0,
+    max: 0.9,
+    preset: 0.1,
+  }),
+  pretrained: optionalText(
+    "Folder in Hugging Face layout (config.json, model.safetensors, tokenizer.json) to start from; " +
+      "null means random weights.",
+  ),
+});
+
+const families = ["lexical", "t5"] as const;
+
+const model = z.discriminatedUnion("family", [lexical, t5], {
+  error: ({ code, input }) =>
+    code === "invalid_union"
+      ? `must be one of ${families.join(", ")}, is ${
+        show((input as { family?: unknown } | undefined)?.family)
+      }`
+      : `must be a section with keys, is ${show(input)}`,
+}).describe("The model. Which keys there are depends on family.");
+
+const docid = section("How documents get their ids.", {
+  scheme: choice(
+    "atomic: one digit, one symbol per document; naive: the document's number in the given base; " +
+      "semantic: hierarchical k-means over LSA vectors (Tay et al. 2022).",
+    ["atomic", "naive", "semantic"],
+    "semantic",
+  ),
+  base: whole("Codes per digit (naive, semantic).", { min: 2, max: 4096, preset: 32 }),
+  lsa_dimensions: whole("Dimensions of the LSA vectors that are clustered (semantic).", {
+    min: 2,
+    max: 4096,
+    preset: 128,
+  }),
+  restarts: whole("k-means runs per node, of which the tightest is kept (semantic).", {
+    min: 1,
+    max: 100,
+    preset: 3,
+  }),
+});
+
+const ratio = (description: string, preset: number): ReturnType<typeof real> =>
+  real(description, { min: 0, max: 1000, preset });
+
+const mix = section("Ratios in which kinds of examples are drawn. 0 leaves a kind out.", {
+  question: ratio("Real training questions.", 0.8),
+  template: ratio("Question templates refilled with words of the document.", 0.7),
+  keywords: ratio("Bags of the document's telling words.", 0.4),
+  span: ratio("Spans of the document.", 0.4),
+  sentence: ratio("Sentences of the document.", 0.4),
+});
+
+const distill = section("Distillation from stemmed BM25.", {
+  weight: real("Weight of the BM25 distribution; the label gets the rest. 0 means off.", {
+    min: 0,
+    max: 1,
+    preset: 0.6,
+  }),
+  temperature: real("BM25 scores are divided by this before the softmax.", {
+    min: 0.01,
+    max: 1000,
+    preset: 4,
+  }),
+});
+
+const training = section("How the model is trained.", {
+  max_steps: whole("Optimiser steps of the whole run.", { min: 1, max: 100_000_000, preset: 1200 }),
+  max_minutes: optionalReal(
+    "Stop after this many minutes even if steps are left; null means never.",
+    {
+      min: 0.01,
+      max: 100_000,
+    },
+  ),
+  batch_size: whole("Examples per forward pass.", { min: 1, max: 65_536, preset: 512 }),
+  accumulate: whole("Batches whose gradients are added up before one step.", {
+    min: 1,
+    max: 4096,
+    preset: 1,
+  }),
+  optimizer: choice(
+    "adamw: decoupled weight decay (Loshchilov & Hutter 2019); adafactor: factored second moments " +
+      "(Shazeer & Stern 2018).",
+    ["adamw", "adafactor"],
+    "adamw",
+  ),
+  learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 1e-3 }),
+  beta1: real("Decay of the first moment (adamw).", { min: 0, max: 0.9999, preset: 0.9 }),
+  beta2: real("Decay of the second moment (adamw).", { min: 0, max: 0.999999, preset: 0.99 }),
+  weight_decay: real("Decoupled weight decay.", { min: 0, max: 10, preset: 0 }),
+  clip_norm: real("Largest global norm of the gradient; 0 means no clipping.", {
+    min: 0,
+    max: 1e6,
+    preset: 1,
+  }),
+  schedule: choice(
+    "Course of the learning rate after warm-up.",
+    ["cosine", "linear", "constant", "inverse_sqrt"],
+    "cosine",
+  ),
+  warmup_ratio: real("Share of the steps in which the learning rate rises from 0.", {
+    min: 0,
+    max: 1,
+    preset: 0.03,
+  }),
+  min_factor: real("Learning rate at the end, as a share of the highest (cosine, linear).", {
+    min: 0,
+    max: 1,
+    preset: 0.02,
+  }),
+  ema_decay: real("Decay of the running average of the weights; 0 means off.", {
+    min: 0,
+    max: 0.999999,
+    preset: 0,
+  }),
+  token_dropout: real("Share of a question's tokens left out while training.", {
+    min: 0,
+    max: 0.95,
+    preset: 0.15,
+  }),
+  mix: mix.prefault({}),
+  synthetic_per_document: whole("Examples made per document and kind.", {
+    min: 1,
+    max: 10_000,
+    preset: 100,
+  }),
+  distill: distill.prefault({}),
+  unseen_share: real(
+    "Share of the made examples that go to documents without a training question.",
+    { min: 0, max: 1, preset: 0.1 },
+  ),
+  mask_unseen_negatives: toggle(
+    "Leave documents without a training question out of the softmax on real questions.",
+    true,
+  ),
+  shuffle_labels: toggle(
+    "Control: permute the labels across documents. Must end at chance.",
+    false,
+  ),
+  eval_every: whole("Steps between evaluations on the dev part; 0 means only at the end.", {
+    min: 0,
+    max: 100_000_000,
+    preset: 200,
+  }),
+  checkpoint_every: whole("Steps between checkpoints; 0 means only at the end.", {
+    min: 0,
+    max: 100_000_000,
+    preset: 200,
+  }),
+  keep_last: whole("Checkpoints kept besides the best.", { min: 1, max: 1000, preset: 2 }),
+  log_every: whole("Steps between lines of metrics.jsonl.", {
+    min: 1,
+    max: 1_000_000,
+    preset: 10,
+  }),
+  resume: optionalText("Run folder to continue, such as outputs/2026-01-31/12-00-00."),
+});
+
+const evaluation = section("How the model is evaluated.", {
+  beam: whole("Prefixes kept by the search.", { min: 1, max: 1000, preset: 10 }),
+  k: whole("Documents returned per question.", { min: 1, max: 1000, preset: 10 }),
+  batch_size: whole("Questions searched at once.", { min: 1, max: 65_536, preset: 64 }),
+  bootstrap_samples: whole("Resamplings behind each confidence interval.", {
+    min: 10,
+    max: 1_000_000,
+    preset: 1000,
+  }),
+});
+
+const exportSection = section("How the model is exported to ONNX.", {
+  verify: toggle("Compare the graph with the eager model at several sizes. Takes seconds.", true),
+  beam: whole("Prefixes kept by the exported search graph.", { min: 1, max: 1000, preset: 10 }),
+  path: optionalText("Folder to write to; null means export/ in the run folder."),
+});
+
+const device = section("What the programs run on.", {
+  executor: choice(
+    "onnx: ONNX Runtime; onnx-worker: the same in a Worker; wasm, cpu: tfjs backends.",
+    ["onnx", "onnx-worker", "wasm", "cpu"],
+    "onnx",
+  ),
+  threads: optionalWhole("Threads of one operator; null means all cores.", { min: 1, max: 1024 }),
+});
+
+const output = section("Where results go.", {
+  dir: optionalText("Folder of the run; null means outputs/<date>/<time>."),
+});
+
+/** A whole configuration. Sections that are left out take their defaults; `model` is needed. */
+export const configSchema = z.strictObject({
+  data: data.prefault({}),
+  model,
+  docid: docid.prefault({}),
+  training: training.prefault({}),
+  evaluation: evaluation.prefault({}),
+  export: exportSection.prefault({}),
+  device: device.prefault({}),
+  output: output.prefault({}),
+  seed: whole("Seed of every random stream.", { min: 0, max: Number.MAX_SAFE_INTEGER, preset: 1 }),
+}).describe("Configuration of DeepRAG.");
+
+/** Sections that a group file such as `configs/data/synthetic.yaml` can fill. */
+export const sectionNames: readonly string[] = [
+  "data",
+  "model",
+  "docid",
+  "training",
+  "evaluation",
+  "export",
+  "device",
+  "output",
+];

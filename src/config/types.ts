@@ -1,0 +1,238 @@
+/** Types of a configuration, written by configs/generate.ts. Do not edit. @module */
+
+/** Documents and questions. */
+export interface DataConfig {
+  /** Name used in reports and folder names. Default: dataset. */
+  readonly name: string;
+  /**
+   * jsonl: docs.jsonl and queries.<part>.jsonl; beir: corpus.jsonl, queries.jsonl, qrels/;
+   * synthetic: generated from the seed. Default: jsonl.
+   */
+  readonly format: "jsonl" | "beir" | "synthetic";
+  /** Folder of the files, relative to the current folder. Not for synthetic. Default: null. */
+  readonly path: string | null;
+  /** Number of documents to generate (synthetic only). Default: 500. */
+  readonly documents: number;
+  /** Part whose questions are trained on. Default: train. */
+  readonly train_part: string;
+  /** Part whose questions are evaluated on. Default: dev. */
+  readonly dev_part: string;
+  /** Use only the first documents; null means all. Default: null. */
+  readonly max_documents: number | null;
+  /** Use only the first questions of each part; null means all. Default: null. */
+  readonly max_queries: number | null;
+}
+
+/** Learned weighted sum of stem embeddings, with optional context layers. */
+export interface LexicalModelConfig {
+  /** Family of the model. */
+  readonly family: "lexical";
+  /** Width of the stem and docid embeddings. The main lever of quality. Default: 1024. */
+  readonly width: number;
+  /** Transformer layers that add context to the stem weights; 0 means none. Default: 0. */
+  readonly context_layers: number;
+  /** Attention heads of each context layer. Default: 8. */
+  readonly context_heads: number;
+  /**
+   * svd: start from the singular vectors of the stemmed BM25 matrix; random: small normal
+   * numbers. Default: svd.
+   */
+  readonly init: "svd" | "random";
+  /** Stems that occur in fewer documents are left out. Default: 1. */
+  readonly vocab_min_frequency: number;
+  /**
+   * tree: one vector per inner node of the docid trie; leaf: a prefix's logit is the logsumexp
+   * of its documents' logits. Default: leaf.
+   */
+  readonly head: "tree" | "leaf";
+}
+
+/** T5 encoder-decoder, trained from scratch or loaded. */
+export interface T5ModelConfig {
+  /** Family of the model. */
+  readonly family: "t5";
+  /** Tokens of the byte-level BPE vocabulary. Default: 8192. */
+  readonly vocab_size: number;
+  /** Width of the residual stream. Default: 256. */
+  readonly d_model: number;
+  /** Width of the feed-forward layers. Default: 1024. */
+  readonly d_ff: number;
+  /** Width of one attention head. Default: 64. */
+  readonly d_kv: number;
+  /** Encoder layers. Default: 4. */
+  readonly num_layers: number;
+  /** Decoder layers. Default: 4. */
+  readonly num_decoder_layers: number;
+  /** Attention heads. Default: 4. */
+  readonly num_heads: number;
+  /** relu: T5 v1.0 with tied embeddings; gated-gelu: T5 v1.1, untied. Default: relu. */
+  readonly feed_forward_proj: "relu" | "gated-gelu";
+  /** Share of activations dropped while training. Default: 0.1. */
+  readonly dropout_rate: number;
+  /**
+   * Folder in Hugging Face layout (config.json, model.safetensors, tokenizer.json) to start
+   * from; null means random weights. Default: null.
+   */
+  readonly pretrained: string | null;
+}
+
+/** How documents get their ids. */
+export interface DocidConfig {
+  /**
+   * atomic: one digit, one symbol per document; naive: the document's number in the given
+   * base; semantic: hierarchical k-means over LSA vectors (Tay et al. 2022). Default:
+   * semantic.
+   */
+  readonly scheme: "atomic" | "naive" | "semantic";
+  /** Codes per digit (naive, semantic). Default: 32. */
+  readonly base: number;
+  /** Dimensions of the LSA vectors that are clustered (semantic). Default: 128. */
+  readonly lsa_dimensions: number;
+  /** k-means runs per node, of which the tightest is kept (semantic). Default: 3. */
+  readonly restarts: number;
+}
+
+/** Ratios in which kinds of examples are drawn. 0 leaves a kind out. */
+export interface MixConfig {
+  /** Real training questions. Default: 0.8. */
+  readonly question: number;
+  /** Question templates refilled with words of the document. Default: 0.7. */
+  readonly template: number;
+  /** Bags of the document's telling words. Default: 0.4. */
+  readonly keywords: number;
+  /** Spans of the document. Default: 0.4. */
+  readonly span: number;
+  /** Sentences of the document. Default: 0.4. */
+  readonly sentence: number;
+}
+
+/** Distillation from stemmed BM25. */
+export interface DistillConfig {
+  /** Weight of the BM25 distribution; the label gets the rest. 0 means off. Default: 0.6. */
+  readonly weight: number;
+  /** BM25 scores are divided by this before the softmax. Default: 4. */
+  readonly temperature: number;
+}
+
+/** How the model is trained. */
+export interface TrainingConfig {
+  /** Optimiser steps of the whole run. Default: 1200. */
+  readonly max_steps: number;
+  /** Stop after this many minutes even if steps are left; null means never. Default: null. */
+  readonly max_minutes: number | null;
+  /** Examples per forward pass. Default: 512. */
+  readonly batch_size: number;
+  /** Batches whose gradients are added up before one step. Default: 1. */
+  readonly accumulate: number;
+  /**
+   * adamw: decoupled weight decay (Loshchilov & Hutter 2019); adafactor: factored second
+   * moments (Shazeer & Stern 2018). Default: adamw.
+   */
+  readonly optimizer: "adamw" | "adafactor";
+  /** Highest learning rate. Default: 0.001. */
+  readonly learning_rate: number;
+  /** Decay of the first moment (adamw). Default: 0.9. */
+  readonly beta1: number;
+  /** Decay of the second moment (adamw). Default: 0.99. */
+  readonly beta2: number;
+  /** Decoupled weight decay. Default: 0. */
+  readonly weight_decay: number;
+  /** Largest global norm of the gradient; 0 means no clipping. Default: 1. */
+  readonly clip_norm: number;
+  /** Course of the learning rate after warm-up. Default: cosine. */
+  readonly schedule: "cosine" | "linear" | "constant" | "inverse_sqrt";
+  /** Share of the steps in which the learning rate rises from 0. Default: 0.03. */
+  readonly warmup_ratio: number;
+  /** Learning rate at the end, as a share of the highest (cosine, linear). Default: 0.02. */
+  readonly min_factor: number;
+  /** Decay of the running average of the weights; 0 means off. Default: 0. */
+  readonly ema_decay: number;
+  /** Share of a question's tokens left out while training. Default: 0.15. */
+  readonly token_dropout: number;
+  /** Ratios in which kinds of examples are drawn. 0 leaves a kind out. */
+  readonly mix: MixConfig;
+  /** Examples made per document and kind. Default: 100. */
+  readonly synthetic_per_document: number;
+  /** Distillation from stemmed BM25. */
+  readonly distill: DistillConfig;
+  /** Share of the made examples that go to documents without a training question. Default: 0.1. */
+  readonly unseen_share: number;
+  /**
+   * Leave documents without a training question out of the softmax on real questions. Default:
+   * true.
+   */
+  readonly mask_unseen_negatives: boolean;
+  /** Control: permute the labels across documents. Must end at chance. Default: false. */
+  readonly shuffle_labels: boolean;
+  /** Steps between evaluations on the dev part; 0 means only at the end. Default: 200. */
+  readonly eval_every: number;
+  /** Steps between checkpoints; 0 means only at the end. Default: 200. */
+  readonly checkpoint_every: number;
+  /** Checkpoints kept besides the best. Default: 2. */
+  readonly keep_last: number;
+  /** Steps between lines of metrics.jsonl. Default: 10. */
+  readonly log_every: number;
+  /** Run folder to continue, such as outputs/2026-01-31/12-00-00. Default: null. */
+  readonly resume: string | null;
+}
+
+/** How the model is evaluated. */
+export interface EvaluationConfig {
+  /** Prefixes kept by the search. Default: 10. */
+  readonly beam: number;
+  /** Documents returned per question. Default: 10. */
+  readonly k: number;
+  /** Questions searched at once. Default: 64. */
+  readonly batch_size: number;
+  /** Resamplings behind each confidence interval. Default: 1000. */
+  readonly bootstrap_samples: number;
+}
+
+/** How the model is exported to ONNX. */
+export interface ExportConfig {
+  /** Compare the graph with the eager model at several sizes. Takes seconds. Default: true. */
+  readonly verify: boolean;
+  /** Prefixes kept by the exported search graph. Default: 10. */
+  readonly beam: number;
+  /** Folder to write to; null means export/ in the run folder. Default: null. */
+  readonly path: string | null;
+}
+
+/** What the programs run on. */
+export interface DeviceConfig {
+  /**
+   * onnx: ONNX Runtime; onnx-worker: the same in a Worker; wasm, cpu: tfjs backends. Default:
+   * onnx.
+   */
+  readonly executor: "onnx" | "onnx-worker" | "wasm" | "cpu";
+  /** Threads of one operator; null means all cores. Default: null. */
+  readonly threads: number | null;
+}
+
+/** Where results go. */
+export interface OutputConfig {
+  /** Folder of the run; null means outputs/<date>/<time>. Default: null. */
+  readonly dir: string | null;
+}
+
+/** Configuration of DeepRAG. */
+export interface ResolvedConfig {
+  /** Documents and questions. */
+  readonly data: DataConfig;
+  /** The model. Which keys there are depends on family. */
+  readonly model: LexicalModelConfig | T5ModelConfig;
+  /** How documents get their ids. */
+  readonly docid: DocidConfig;
+  /** How the model is trained. */
+  readonly training: TrainingConfig;
+  /** How the model is evaluated. */
+  readonly evaluation: EvaluationConfig;
+  /** How the model is exported to ONNX. */
+  readonly export: ExportConfig;
+  /** What the programs run on. */
+  readonly device: DeviceConfig;
+  /** Where results go. */
+  readonly output: OutputConfig;
+  /** Seed of every random stream. Default: 1. */
+  readonly seed: number;
+}

@@ -1,0 +1,20 @@
+/** Datasets: read, write, describe, store and search. @module */
+export { type FileContent, type StagedFile, stageFile, writeAtomically } from "./atomic_write.ts";
+export {
+  type CoverageGroups,
+  coverageGroups,
+  type DatasetDescription,
+  describeDataset,
+  type LengthSummary,
+  type PartDescription,
+} from "./describe.ts";
+export { corpusFingerprint } from "./fingerprint.ts";
+export { type JsonLine, readJsonLines, type ReadLinesOptions } from "./json_lines.ts";
+export {
+  readDataset,
+  type ReadDatasetOptions,
+  readDocuments,
+  readQueries,
+} from "./read_dataset.ts";
+export type { Dataset, Document, Query } from "./types.ts";
+export { writeDataset } from "./write_dataset.ts";

@@ -64,6 +64,11 @@ export class ConfigError extends DeepragError {
   }
 }
 
+/** A command line names a command or flag that does not exist, or leaves out what is needed. */
+export class UsageError extends DeepragError {
+  override name = "UsageError";
+}
+
 /** A kernel is not available on the backend that was asked to run or record it. */
 export class KernelError extends DeepragError {
   override name = "KernelError";

@@ -9,14 +9,17 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { ShapeError } from "../errors.ts";
 
-/** Property that exists only in types. */
-declare const label: unique symbol;
+/** The mark that an element type and axes leave on a tensor's type. It has no value at run time. */
+export interface Labelled<Type extends string, Axes extends string> {
+  /** Exists for the type checker alone: reading it gives `undefined`. */
+  readonly $axes: readonly [Type, Axes];
+}
 
 /** A float32 tensor whose axes are `Axes`, such as `F32<"B T D">`. `F32<"">` is a scalar. */
-export type F32<Axes extends string> = tf.Tensor & { readonly [label]: ["float32", Axes] };
+export type F32<Axes extends string> = tf.Tensor & Labelled<"float32", Axes>;
 
 /** An int32 tensor whose axes are `Axes`, such as `I32<"B T">`. */
-export type I32<Axes extends string> = tf.Tensor & { readonly [label]: ["int32", Axes] };
+export type I32<Axes extends string> = tf.Tensor & Labelled<"int32", Axes>;
 
 /** Sizes by axis letter. {@linkcode named} adds letters it has not seen and checks the others. */
 export type Dims = Record<string, number>;

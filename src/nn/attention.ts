@@ -1,0 +1,99 @@
+/** Attention: heads, biases that hide positions, and the core. @module */
+import * as tf from "@tensorflow/tfjs-core";
+import { type Dims, type F32, named } from "../tensor/axes.ts";
+import { dropout } from "./dropout.ts";
+
+/**
+ * What is added to the score of a hidden position. Its exponential is 0 in float32; a row in which
+ * everything is hidden becomes uniform over its positions instead of undefined.
+ */
+export const HIDDEN = -1e9;
+
+/**
+ * `[B, Q, H·E] → [B, H, Q, E]`: one matrix per head.
+ *
+ * @param x [B, Q, H·E]
+ * @param heads H
+ */
+export function splitHeads(x: tf.Tensor, heads: number): F32<"B H Q E"> {
+  const [B, Q, width] = x.shape;
+  const parts = tf.reshape(x, [B, Q, heads, width / heads]);
+  return named(tf.transpose(parts, [0, 2, 1, 3]), "B H Q E", { H: heads });
+}
+
+/**
+ * `[B, H, Q, E] → [B, Q, H·E]`: the inverse of {@linkcode splitHeads}.
+ *
+ * @param x [B, H, Q, E]
+ */
+export function mergeHeads(x: F32<"B H Q E">): tf.Tensor {
+  const [B, H, Q, E] = x.shape;
+  return tf.reshape(tf.transpose(x as tf.Tensor, [0, 2, 1, 3]), [B, Q, H! * E!]);
+}
+
+/**
+ * Bias that hides padding: 0 where a token stands, {@linkcode HIDDEN} elsewhere.
+ *
+ * @param isToken [B, M] 1 where a token stands
+ * @returns [B, 1, 1, M]
+ */
+export function paddingBias(isToken: F32<"B M">): F32<"B 1 1 M"> {
+  const [B, M] = isToken.shape;
+  const bias = tf.mul(tf.sub(tf.reshape(isToken, [B, 1, 1, M]), 1), -HIDDEN);
+  return named(bias, "B 1 1 M", {});
+}
+
+/**
+ * Bias that hides the future: 0 where key position ≤ query position, {@linkcode HIDDEN} elsewhere.
+ *
+ * @param length Q = M. May follow a symbol
+ * @returns [1, 1, Q, M]
+ */
+export function causalBias(length: number): F32<"1 1 Q M"> {
+  const position = tf.range(0, length, 1, "int32");
+  const isFuture = tf.greater(tf.expandDims(position, 0), tf.expandDims(position, 1));
+  const bias = tf.mul(tf.cast(isFuture, "float32"), HIDDEN);
+  return named(tf.reshape(bias, [1, 1, length, length]), "1 1 Q M", {});
+}
+
+/** Queries, keys and values of every head. */
+export interface AttentionInputs {
+  /** [B, H, Q, E] */
+  query: F32<"B H Q E">;
+  /** [B, H, M, E] */
+  keys: F32<"B H M E">;
+  /** [B, H, M, E] */
+  values: F32<"B H M E">;
+  /** Added to the scores; any of its axes may be 1. [B, H, Q, M] */
+  bias?: tf.Tensor;
+}
+
+/** Choices of {@linkcode attend}. */
+export interface AttentionOptions {
+  /** Factor of the scores. T5 has 1 (its start values make up for it), others 1/√E. Default 1. */
+  scale?: number;
+  /** Rate at which attention weights are dropped. Default 0. */
+  dropoutRate?: number;
+}
+
+/**
+ * Dot-product attention (Vaswani et al. 2017, eq. 1): `softmax(scale · q kᵀ + bias) v`, per head.
+ *
+ * @param inputs Queries, keys, values and bias
+ * @param options Scale and dropout
+ * @returns [B, H, Q, E]
+ * @throws {ShapeError} If batch, heads, head width or key positions differ
+ */
+export function attend(inputs: AttentionInputs, options: AttentionOptions = {}): F32<"B H Q E"> {
+  const { query, keys, values, bias } = inputs;
+  const { scale = 1, dropoutRate = 0 } = options;
+  const dims: Dims = {};
+  named(query, "B H Q E", dims, { as: "query" });
+  named(keys, "B H M E", dims, { as: "keys" });
+  named(values, "B H M E", dims, { as: "values" });
+  const q = scale === 1 ? query as tf.Tensor : tf.mul(query as tf.Tensor, scale);
+  let scores = tf.matMul(q, keys as tf.Tensor, false, true);
+  if (bias) scores = tf.add(scores, bias);
+  const weights = dropout(tf.softmax(scores), dropoutRate);
+  return named(tf.matMul(weights, values as tf.Tensor), "B H Q E", dims);
+}

@@ -1,25 +1,24 @@
 /** Dense products on typed arrays, tiled for registers and cache. @module */
 
-/** Either float type. */
-export type Floats = Float32Array | Float64Array;
-
 /**
- * out[i, j] = Σₖ a[i, k]·b[j, k]: both factors by rows, so that every read is sequential.
- * A tile of 4 × 2 sums stays in registers; `a` goes by in strips that stay in the cache.
+ * out[i, j] = Σₖ a[i, k]·b[j, k], summed in float64: both factors by rows, so that every read is
+ * sequential. A tile of 4 × 2 sums stays in registers; `a` goes by in strips that stay in the cache.
  *
- * @param a [n, k]
+ * One element type for all callers: V8 makes slow code for a function that sees several.
+ *
+ * @param a [from + n, k]
  * @param b [m, k]
  * @param out [n, m]
  * @param sizes n, m, k, and the first row of `a` to use
  */
-export function matmulNT<T extends Floats>(
-  a: T,
-  b: T,
-  out: T,
+export function matmulNT(
+  a: Float32Array,
+  b: Float32Array,
+  out: Float64Array,
   sizes: { n: number; m: number; k: number; from?: number },
 ): void {
   const { n, m, k, from = 0 } = sizes;
-  const strip = Math.max(4, Math.floor(16384 / k) & ~3);
+  const strip = Math.max(4, Math.floor(8192 / k) & ~3);
   for (let start = 0; start < n; start += strip) {
     const end = Math.min(n, start + strip);
     let j = 0;
@@ -38,9 +37,9 @@ export function matmulNT<T extends Floats>(
 }
 
 function tile4x2(
-  a: Floats,
-  b: Floats,
-  out: Floats,
+  a: Float32Array,
+  b: Float32Array,
+  out: Float64Array,
   a0: number,
   b0: number,
   at: number,
@@ -71,22 +70,61 @@ function tile4x2(
   out[at + 1] = s31;
 }
 
-/** Σ a[a0 + i]·b[b0 + i] over `n` elements. */
-export function dot(a: Floats, b: Floats, a0: number, b0: number, n: number): number {
-  let s0 = 0, s1 = 0, s2 = 0, s3 = 0, i = 0;
-  for (; i + 4 <= n; i += 4) {
+function dot(a: Float32Array, b: Float32Array, a0: number, b0: number, k: number): number {
+  let s0 = 0, s1 = 0, i = 0;
+  for (; i + 2 <= k; i += 2) {
     s0 += a[a0 + i] * b[b0 + i];
     s1 += a[a0 + i + 1] * b[b0 + i + 1];
-    s2 += a[a0 + i + 2] * b[b0 + i + 2];
-    s3 += a[a0 + i + 3] * b[b0 + i + 3];
   }
-  for (; i < n; i++) s0 += a[a0 + i] * b[b0 + i];
-  return s0 + s1 + (s2 + s3);
+  return i < k ? s0 + s1 + a[a0 + i] * b[b0 + i] : s0 + s1;
 }
 
-/** The transpose of `a` [n, m] as a new array [m, n], copied by blocks. */
-export function transposed<T extends Floats>(a: T, n: number, m: number): T {
-  const out = new (a.constructor as new (length: number) => T)(n * m);
+/** Rows that go through one call of {@linkcode matmulNT} where the whole product is too large. */
+const STRIP = 1024;
+
+/**
+ * a·bᵀ rounded to float32.
+ *
+ * @param a [n, k]
+ * @param b [m, k]
+ * @returns [n, m]
+ */
+export function timesTransposed(
+  a: Float32Array,
+  b: Float32Array,
+  sizes: { n: number; m: number; k: number },
+): Float32Array {
+  const { n, m, k } = sizes;
+  const out = new Float32Array(n * m);
+  const part = new Float64Array(Math.min(STRIP, n) * m);
+  for (let from = 0; from < n; from += STRIP) {
+    const rows = Math.min(STRIP, n - from);
+    matmulNT(a, b, part, { n: rows, m, k, from });
+    out.set(part.subarray(0, rows * m), from * m);
+  }
+  return out;
+}
+
+/**
+ * XᵀX in float64.
+ *
+ * @param X [n, width]
+ * @returns [width, width]
+ */
+export function productWithItself(X: Float32Array, n: number, width: number): Float64Array {
+  const total = new Float64Array(width * width), part = new Float64Array(width * width);
+  for (let from = 0; from < n; from += STRIP) {
+    const k = Math.min(STRIP, n - from);
+    const flipped = transposed(X.subarray(from * width, (from + k) * width), k, width);
+    matmulNT(flipped, flipped, part, { n: width, m: width, k });
+    for (let i = 0; i < total.length; i++) total[i] += part[i];
+  }
+  return total;
+}
+
+/** The transpose of `a` [n, m], copied by blocks. */
+function transposed(a: Float32Array, n: number, m: number): Float32Array {
+  const out = new Float32Array(n * m);
   const block = 32;
   for (let i0 = 0; i0 < n; i0 += block) {
     for (let j0 = 0; j0 < m; j0 += block) {

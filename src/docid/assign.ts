@@ -18,7 +18,7 @@ export interface AssignOptions {
   leafSize?: number;
   /** `semantic`: digits at most. Default: two more than the fewest that can hold N. */
   maxDepth?: number;
-  /** `semantic`: independent k-means starts at each node. Default 3 below 10,000 documents, else 1. */
+  /** `semantic`: independent k-means starts at each node. Default 1. */
   restarts?: number;
   /** `semantic`: rounds of Lloyd's algorithm. Default 20. */
   maxRounds?: number;
@@ -130,7 +130,6 @@ function assignSemantic(
     );
   }
   const digits: number[][] = Array.from({ length: N }, () => []);
-  const restarts = options.restarts ?? (N < 10_000 ? 3 : 1);
   let clusterings = 0;
   const divide = (members: Int32Array, depth: number): void => {
     if (members.length <= leafSize) {
@@ -144,7 +143,13 @@ function assignSemantic(
     const random = { seed: options.seed ?? 0, stream: "docid/kmeans", step: clusterings++ };
     const { assignment, clusters } = kMeans(
       hostTensor("float32", part, [members.length, W]),
-      { clusters: base, random, capacity, restarts, maxRounds: options.maxRounds },
+      {
+        clusters: base,
+        random,
+        capacity,
+        restarts: options.restarts,
+        maxRounds: options.maxRounds,
+      },
     );
     const parts: number[][] = Array.from({ length: clusters }, () => []);
     if (clusters > 1) members.forEach((doc, i) => parts[assignment[i]].push(doc));

@@ -166,11 +166,11 @@ function scoreAll(
   data: Float32Array,
   centres: Float32Array,
   W: number,
-  visit: (point: number, scores: Float32Array, from: number) => void,
+  visit: (point: number, scores: Float64Array, from: number) => void,
 ): void {
   const n = data.length / W, k = centres.length / W;
   const centreNorms = squaredNorms(centres, k, W);
-  const products = new Float32Array(Math.min(ROWS, n) * k);
+  const products = new Float64Array(Math.min(ROWS, n) * k);
   for (let start = 0; start < n; start += ROWS) {
     const rows = Math.min(ROWS, n - start);
     matmulNT(data, centres, products, { n: rows, m: k, k: W, from: start });

@@ -16,5 +16,13 @@ export {
   readDocuments,
   readQueries,
 } from "./read_dataset.ts";
+export {
+  DocumentStore,
+  type OpenStoreOptions,
+  type PutOptions,
+  type SearchOptions,
+  type SearchResult,
+  type StoredDocument,
+} from "./store.ts";
 export type { Dataset, Document, Query } from "./types.ts";
 export { writeDataset } from "./write_dataset.ts";

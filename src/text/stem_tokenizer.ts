@@ -19,11 +19,14 @@ export interface StemOptions {
 const PAD = "<pad>";
 const UNK = "<unk>";
 
-/** Decompose, drop accents, lower case; ς as σ, which only some libraries do at the end of a word. */
+/**
+ * Decompose, drop marks, lower case. `StripAccents` is not used: its tables are older in some libraries
+ * than in others. Whether a final sigma becomes ς differs too, so all become σ.
+ */
 const NORMALISE: Json[] = [
   { type: "Prepend", prepend: " " },
   { type: "NFKD" },
-  { type: "StripAccents" },
+  { type: "Replace", pattern: { Regex: "\\p{M}+" }, content: "" },
   { type: "Lowercase" },
   { type: "Replace", pattern: { String: "\u03c2" }, content: "\u03c3" },
 ];

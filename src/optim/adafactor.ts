@@ -1,7 +1,7 @@
 /** Adafactor: adaptive learning rates with a factored second moment. @module */
 import { ConfigError, type ConfigProblem } from "../errors.ts";
 import type { OptimizerRule, RuleUpdate } from "./rule.ts";
-import type { Layout, Segment } from "./segment.ts";
+import { type Layout, refuseRowSparse, type Segment } from "./segment.ts";
 import { paddedLength, type VectorMemory } from "./vector_memory.ts";
 
 /** Hyperparameters of {@linkcode adafactor}. Their defaults are those of transformers. */
@@ -187,12 +187,13 @@ export function adafactor(options: AdafactorOptions = {}): OptimizerRule {
       let at = 0;
       for (const segment of layout.segments) {
         const { offset, length, decay } = segment;
+        refuseRowSparse("adafactor", segment);
         const state = u.state.subarray(at, at + stateOf(segment));
         at += stateOf(segment);
         if (length === 0) continue;
         const p = u.params.subarray(offset, offset + length);
         const g = u.gradients.subarray(offset, offset + length);
-        let rate = u.lr;
+        let rate = u.lr * segment.rateFactor;
         if (relativeStep) rate *= Math.min(1e-2, 1 / Math.sqrt(step));
         if (scaleParameter) {
           // The padding behind the parameter is zero, so the whole cache line may be read.

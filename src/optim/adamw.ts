@@ -16,14 +16,28 @@ export interface AdamwOptions {
   weightDecay?: number;
 }
 
-/** Longest stretches of equal treatment: `[first, end, decays]` in elements. */
-function runsOf(layout: Layout): [number, number, boolean][] {
-  const runs: [number, number, boolean][] = [];
-  for (const { offset, length, decay } of layout.segments) {
+/** A stretch of equal treatment, in elements. */
+interface Run {
+  /** First element. */
+  first: number;
+  /** Element behind the last. */
+  end: number;
+  /** Whether weight decay applies. */
+  decay: boolean;
+  /** Multiplies the learning rate. */
+  rateFactor: number;
+}
+
+/** Longest stretches of equal treatment among the parameters that are updated as a whole. */
+function runsOf(layout: Layout): Run[] {
+  const runs: Run[] = [];
+  for (const { offset, length, decay, rateFactor, isRowSparse } of layout.segments) {
+    if (isRowSparse) continue;
     const end = offset + paddedLength(length);
     const last = runs.at(-1);
-    if (last && last[2] === decay) last[1] = end;
-    else runs.push([offset, end, decay]);
+    if (last?.end === offset && last.decay === decay && last.rateFactor === rateFactor) {
+      last.end = end;
+    } else runs.push({ first: offset, end, decay, rateFactor });
   }
   return runs;
 }
@@ -36,6 +50,9 @@ function runsOf(layout: Layout): [number, number, boolean][] {
  *
  * Equal to `torch.optim.AdamW` up to rounding. Departure: parameters whose specification says
  * `decay: false` get λ = 0, as two parameter groups would in PyTorch.
+ *
+ * Departure: of a row-sparse parameter only the rows that a batch names are updated, with the bias
+ * corrections of the global step t ("lazy Adam": the moments of the other rows do not decay).
  *
  * State: m and v, two floats a parameter.
  *
@@ -71,21 +88,37 @@ export function adamw(options: AdamwOptions = {}): OptimizerRule {
     options: { beta1, beta2, epsilon, weightDecay },
     stateLength: (layout) => 2 * layout.length,
     scratchLength: () => 0,
-    update({ memory, layout, params, gradients, state, step, lr, scale }: RuleUpdate): void {
-      for (const [first, end, decays] of runsOf(layout)) {
+    update(u: RuleUpdate): void {
+      const { memory, layout, params, gradients, state, step, lr, scale, rows = {} } = u;
+      const correction = 1 / Math.sqrt(1 - beta2 ** step);
+      const apply = (
+        at: { first: number; end: number; gradient: number; decay: boolean; rateFactor: number },
+      ): void => {
+        const { first, end, gradient, decay } = at;
+        const rate = lr * at.rateFactor;
         memory.adamw({
           p: params.subarray(first, end),
-          g: gradients.subarray(first, end),
+          g: gradients.subarray(gradient, gradient + end - first),
           m: state.subarray(first, end),
           v: state.subarray(layout.length + first, layout.length + end),
         }, {
           scale,
           beta1,
           beta2,
-          rate: lr / (1 - beta1 ** step),
-          correction: 1 / Math.sqrt(1 - beta2 ** step),
+          rate: rate / (1 - beta1 ** step),
+          correction,
           epsilon,
-          keep: decays ? 1 - lr * weightDecay : 1,
+          keep: decay ? 1 - rate * weightDecay : 1,
+        });
+      };
+      for (const run of runsOf(layout)) apply({ ...run, gradient: run.first });
+      for (const { name, shape, offset, decay, rateFactor, isRowSparse } of layout.segments) {
+        if (!isRowSparse) continue;
+        const width = shape[1];
+        rows[name]?.forEach((row, i) => {
+          const first = offset + row * width;
+          const gradient = offset + i * width;
+          apply({ first, end: first + width, gradient, decay, rateFactor });
         });
       }
     },

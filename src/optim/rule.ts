@@ -20,6 +20,12 @@ export interface RuleUpdate {
   step: number;
   /** Learning rate of this update. */
   lr: number;
+  /**
+   * Rows of each row-sparse parameter that take part, ascending. Their gradients stand at the start
+   * of the parameter's place in `gradients`, row after row. A row-sparse parameter that is not named
+   * here is not updated.
+   */
+  rows?: Readonly<Record<string, Int32Array>>;
   /** The gradients are multiplied with this first: the clip factor times 1 / accumulated batches. */
   scale: number;
 }

@@ -1,4 +1,5 @@
 /** Where each parameter stands in the flat vector that holds them all. @module */
+import { ShapeError } from "../errors.ts";
 import type { ParamSpecs } from "../tensor/params.ts";
 import { sizeOf } from "../tensor/host_tensor.ts";
 import { paddedLength } from "./vector_memory.ts";
@@ -15,6 +16,10 @@ export interface Segment {
   readonly length: number;
   /** Whether weight decay applies. */
   readonly decay: boolean;
+  /** Multiplies the learning rate. */
+  readonly rateFactor: number;
+  /** Whether only the rows named by the batch take part in an update. */
+  readonly isRowSparse: boolean;
 }
 
 /** All segments of a flat vector. */
@@ -29,6 +34,7 @@ export interface Layout {
  * Lay parameters out one after the other, each starting on a cache line of 16 floats.
  *
  * @param specs Parameters by name, in order
+ * @throws {ShapeError} If single rows of a parameter are to be updated and do not hold 4·n elements
  * @example
  * ```ts
  * import { layoutOf } from "./segment.ts";
@@ -42,10 +48,25 @@ export interface Layout {
 export function layoutOf(specs: ParamSpecs): Layout {
   const segments: Segment[] = [];
   let offset = 0;
-  for (const [name, { shape, decay = true }] of Object.entries(specs)) {
+  for (const [name, spec] of Object.entries(specs)) {
+    const { shape, decay = true, rateFactor = 1, isRowSparse = false } = spec;
     const length = sizeOf(shape);
-    segments.push({ name, shape: [...shape], offset, length, decay });
+    if (isRowSparse && (shape.length !== 2 || shape[1] % 4 !== 0)) {
+      throw new ShapeError(
+        `Cannot update single rows of ${name} [${shape}]: it needs two axes, the second a multiple of 4`,
+      );
+    }
+    segments.push({ name, shape: [...shape], offset, length, decay, rateFactor, isRowSparse });
     offset += paddedLength(length);
   }
   return { segments, length: offset };
+}
+
+/** Throws where an optimiser that only knows whole parameters meets one of single rows. */
+export function refuseRowSparse(rule: string, segment: Segment): void {
+  if (!segment.isRowSparse) return;
+  throw new ShapeError(
+    `Cannot update single rows of ${segment.name} with ${rule}: it keeps state of whole matrices. ` +
+      "Use adamw.",
+  );
 }

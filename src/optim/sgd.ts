@@ -1,5 +1,7 @@
 /** Plain stochastic gradient descent. @module */
 import type { OptimizerRule } from "./rule.ts";
+import { refuseRowSparse } from "./segment.ts";
+import { paddedLength } from "./vector_memory.ts";
 
 /**
  * Stochastic gradient descent without momentum or decay: θ ← θ − lr·g. No state.
@@ -21,8 +23,13 @@ export function sgd(): OptimizerRule {
     options: {},
     stateLength: () => 0,
     scratchLength: () => 0,
-    update({ memory, params, gradients, lr, scale }): void {
-      memory.axpy(params, gradients, -lr * scale);
+    update({ memory, layout, params, gradients, lr, scale }): void {
+      for (const segment of layout.segments) {
+        refuseRowSparse("sgd", segment);
+        const [first, end] = [segment.offset, segment.offset + paddedLength(segment.length)];
+        const rate = -lr * segment.rateFactor * scale;
+        memory.axpy(params.subarray(first, end), gradients.subarray(first, end), rate);
+      }
     },
   };
 }

@@ -15,6 +15,8 @@ export interface OptimizerStepOptions {
   clipNorm?: number;
   /** Multiplied with the gradients, or with their mean if several batches were accumulated. Default 1. */
   scale?: number;
+  /** Rows of each row-sparse parameter that took part, ascending; see `RuleUpdate.rows`. */
+  rows?: Readonly<Record<string, Int32Array>>;
 }
 
 /** What a step did. */
@@ -127,7 +129,7 @@ export class Optimizer {
    */
   step(lr: number, options: OptimizerStepOptions = {}): OptimizerStepResult {
     this.#refuseWhileSwapped("take a step");
-    const { clipNorm, scale = 1 } = options;
+    const { clipNorm, scale = 1, rows } = options;
     if (!(lr >= 0 && Number.isFinite(lr))) {
       throw new DeepragError(`Cannot take a step: the learning rate is ${lr}`);
     }
@@ -142,7 +144,7 @@ export class Optimizer {
     const gradients = this.#batches ? this.#vectors.accumulated! : this.#vectors.gradients;
     const mean = scale / (this.#batches || 1);
     this.#batches = 0;
-    const gradNorm = Math.sqrt(memory.sumOfSquares(gradients)) * Math.abs(mean);
+    const gradNorm = Math.sqrt(this.#sumOfSquares(gradients, rows)) * Math.abs(mean);
     if (!Number.isFinite(gradNorm)) return { gradNorm, isApplied: false };
 
     if (average && this.#updates === 0) average.set(flat);
@@ -156,10 +158,21 @@ export class Optimizer {
       scratch,
       step: this.#updates,
       lr,
+      rows,
       scale: mean * clipFactor(gradNorm, clipNorm),
     });
     if (average) memory.lerp(average, flat, 1 - this.#averageDecay!);
     return { gradNorm, isApplied: true };
+  }
+
+  /** Σ g² over all that takes part: of row-sparse parameters, only the rows that stand there. */
+  #sumOfSquares(gradients: Float32Array, rows: OptimizerStepOptions["rows"] = {}): number {
+    const { memory, layout: { segments } } = this.store;
+    if (!segments.some((s) => s.isRowSparse)) return memory.sumOfSquares(gradients);
+    return segments.reduce((sum, { name, shape, offset, length, isRowSparse }) => {
+      const used = isRowSparse ? (rows[name]?.length ?? 0) * shape[1] : length;
+      return sum + memory.sumOfSquares(gradients.subarray(offset, offset + used));
+    }, 0);
   }
 
   /** Exchange parameters and moving average, element by element. */

@@ -14,6 +14,13 @@ export interface ParamSpec {
   init: Initializer;
   /** Whether weight decay applies; norms and biases say `false`. Default `true`. */
   decay?: boolean;
+  /** Multiplies the learning rate of this parameter. Default 1. */
+  rateFactor?: number;
+  /**
+   * Whether a step reads and updates only the rows that its batch names, as for the embedding of a
+   * large vocabulary. The rows must hold a multiple of 4 elements. Default `false`.
+   */
+  isRowSparse?: boolean;
 }
 
 /** Every parameter of a model by name. The order of the keys is the order in the flat buffer. */

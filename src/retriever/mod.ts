@@ -1,0 +1,8 @@
+/** Constrained search, and exact log-probabilities of all documents. @module */
+export * from "./beam.ts";
+export * from "./exhaustive.ts";
+export * from "./plain.ts";
+export * from "./program.ts";
+export * from "./scorer.ts";
+export * from "./searcher.ts";
+export * from "./tree_scorer.ts";

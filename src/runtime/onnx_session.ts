@@ -1,0 +1,159 @@
+/** A session of ONNX Runtime behind the checks that all executors share. @module */
+import * as ort from "onnxruntime-node";
+import { DeepragError, KernelError } from "../errors.ts";
+import type { OnnxModel, SizeExpr } from "../graph/mod.ts";
+import type { DType, HostTensor } from "../tensor/host_tensor.ts";
+import type { Executable, HostTensors, RunOptions } from "./executor.ts";
+import { bindSizes, checkOutputs, MaskFiller, type Signature } from "./signature.ts";
+
+/** Choices of a session. */
+export interface OnnxSessionOptions {
+  /** Threads of one operator. Default: all cores. */
+  threads?: number;
+}
+
+/**
+ * A model as a session: memory patterns off (they cost 30 % memory and stall when sizes change), the
+ * arena on, one operator at a time.
+ */
+export async function createSession(
+  source: OnnxModel | string,
+  options: OnnxSessionOptions = {},
+): Promise<ort.InferenceSession> {
+  const sessionOptions: ort.InferenceSession.SessionOptions = {
+    intraOpNumThreads: options.threads ?? navigator.hardwareConcurrency,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    enableMemPattern: false,
+    enableCpuMemArena: true,
+    logSeverityLevel: 3,
+  };
+  if (typeof source === "string") return await ort.InferenceSession.create(source, sessionOptions);
+  const { model, externalData } = source;
+  if (!externalData) return await ort.InferenceSession.create(model, sessionOptions);
+  // A data file is found beside its model only, so both have to be files.
+  const folder = await Deno.makeTempDir({ prefix: "deeprag-" });
+  try {
+    await Deno.writeFile(`${folder}/model.onnx`, model);
+    const file = await Deno.create(`${folder}/${externalData.fileName}`);
+    try {
+      for (const chunk of externalData.chunks) {
+        for (let done = 0; done < chunk.length;) done += await file.write(chunk.subarray(done));
+      }
+    } finally {
+      file.close();
+    }
+    return await ort.InferenceSession.create(`${folder}/model.onnx`, sessionOptions);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A size as ONNX Runtime reports it: a number, or the text of an expression. */
+function toSize(d: number | string): SizeExpr {
+  if (typeof d === "number") return { terms: [], constant: d };
+  // Expressions of symbols are written as text into a model, as in "2*B*S+1".
+  const terms: { coefficient: number; symbols: string[] }[] = [];
+  let constant = 0;
+  for (const [, sign, part] of d.matchAll(/([+-]?)([^+-]+)/g)) {
+    let coefficient = sign === "-" ? -1 : 1;
+    const symbols: string[] = [];
+    for (const factor of part.split("*")) {
+      if (/^\d+$/.test(factor)) coefficient *= Number(factor);
+      else symbols.push(factor);
+    }
+    if (symbols.length) terms.push({ coefficient, symbols });
+    else constant += coefficient;
+  }
+  return { terms, constant };
+}
+
+/**
+ * What a model file says about its inputs and outputs.
+ *
+ * @throws {KernelError} If one is of an element type that tensors here cannot have
+ */
+export function signatureOf(session: ort.InferenceSession, name: string): Signature {
+  const tensorsOf = (list: readonly ort.InferenceSession.ValueMetadata[]) =>
+    list.map((m) => {
+      if (m.isTensor && ["float32", "int32", "bool"].includes(m.type)) {
+        return { name: m.name, dtype: m.type as DType, shape: m.shape };
+      }
+      const type = m.isTensor ? m.type : "no tensor";
+      throw new KernelError(
+        `Cannot use ${name}: "${m.name}" is ${type}; only float32, int32 and bool are supported`,
+      );
+    });
+  return {
+    name,
+    inputs: Object.fromEntries(
+      tensorsOf(session.inputMetadata).map(({ name, dtype, shape }) => [name, { dtype, shape }]),
+    ),
+    outputs: tensorsOf(session.outputMetadata).map((o) => ({ ...o, shape: o.shape.map(toSize) })),
+    masks: [],
+  };
+}
+
+const toOrt = ({ dtype, data, shape }: HostTensor): ort.Tensor =>
+  new ort.Tensor(dtype as "float32", data as Float32Array, shape);
+
+/** An {@linkcode Executable} over a session. Outputs that the caller has buffers for are written there. */
+export class OnnxExecutable implements Executable {
+  /** Inputs still to be fed: name to element type. */
+  readonly inputs: Readonly<Record<string, DType>>;
+  /** Names of the outputs. */
+  readonly outputs: readonly string[];
+  readonly #signature: Signature;
+  readonly #masks: MaskFiller;
+  #session: ort.InferenceSession | undefined;
+
+  /** An executable that owns `session`. */
+  constructor(session: ort.InferenceSession, signature: Signature) {
+    this.#session = session;
+    this.#signature = signature;
+    this.#masks = new MaskFiller(signature);
+    this.inputs = Object.fromEntries(
+      Object.entries(signature.inputs).map(([name, { dtype }]) => [name, dtype]),
+    );
+    this.outputs = signature.outputs.map((o) => o.name);
+  }
+
+  /** Run once. */
+  async run(inputs: HostTensors, options: RunOptions = {}): Promise<HostTensors> {
+    const session = this.#session, { name } = this.#signature;
+    if (!session) throw new DeepragError(`Cannot run ${name}: it was disposed`);
+    const { outputs: buffers = {}, random } = options;
+    const sizes = bindSizes(this.#signature, inputs);
+    checkOutputs(this.#signature, buffers, sizes);
+    const masks = this.#masks.fill(sizes, random);
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const [name, t] of Object.entries(inputs)) feeds[name] = toOrt(t);
+    for (const [name, t] of Object.entries(masks)) feeds[name] = toOrt(t);
+    const fetches: Record<string, ort.Tensor | null> = {};
+    for (const output of this.outputs) {
+      fetches[output] = Object.hasOwn(buffers, output) ? toOrt(buffers[output]) : null;
+    }
+    let results: ort.InferenceSession.OnnxValueMapType;
+    try {
+      results = await session.run(feeds, fetches);
+    } catch (cause) {
+      throw new KernelError(`Cannot run ${name} on ONNX Runtime: ${(cause as Error).message}`, {
+        cause,
+      });
+    } finally {
+      this.#masks.release(masks);
+    }
+    return Object.fromEntries(this.outputs.map((output) => {
+      if (Object.hasOwn(buffers, output)) return [output, buffers[output]];
+      const { type, data, dims } = results[output] as ort.Tensor;
+      return [output, { dtype: type, data, shape: dims } as HostTensor];
+    }));
+  }
+
+  /** Free the session. */
+  async dispose(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.release();
+  }
+}

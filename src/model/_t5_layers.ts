@@ -1,0 +1,107 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { ShapeError } from "../errors.ts";
+import { attend, type PositionRange, relativePositionBias } from "../nn/mod.ts";
+import { dropout, geluNew, linear, mergeHeads, rmsNorm, splitHeads } from "../nn/mod.ts";
+import { type Dims, type F32, named } from "../tensor/axes.ts";
+import type { Params } from "../tensor/params.ts";
+import type { T5Config } from "./t5_config.ts";
+
+/** What every layer needs. */
+export interface T5Context {
+  params: Params;
+  config: T5Config;
+  dropoutRate: number;
+}
+
+/** Keys and values of one attention. */
+export interface KeysValues {
+  /** [B, H, M, E] */
+  readonly keys: F32<"B H M E">;
+  /** [B, H, M, E] */
+  readonly values: F32<"B H M E">;
+}
+
+/** The parameter `name`, whose axes are `axes`. */
+export function weight<Axes extends string>(
+  { params }: Pick<T5Context, "params">,
+  name: string,
+  axes: Axes,
+  dims: Dims = {},
+): F32<Axes> {
+  const tensor = params[name];
+  if (!tensor) {
+    throw new ShapeError(`Cannot find parameter ${name}: there are ${Object.keys(params).length}`);
+  }
+  return named(tensor, axes, dims, { as: name });
+}
+
+/** `x · Wᵀ` with the parameter `name`. */
+function project(context: T5Context, name: string, x: tf.Tensor): tf.Tensor {
+  return linear(x, weight(context, `${name}.weight`, "O I"));
+}
+
+/** The norm `name`. */
+export function norm(context: T5Context, name: string, x: tf.Tensor): tf.Tensor {
+  return rmsNorm(x, weight(context, `${name}.weight`, "D"), context.config.epsilon);
+}
+
+/** Keys and values of `x` [B, M, D] for the attention `name`. */
+export function keysValues(context: T5Context, name: string, x: tf.Tensor): KeysValues {
+  const heads = (part: string): F32<"B H M E"> =>
+    named(splitHeads(project(context, `${name}.${part}`, x), context.config.heads), "B H M E", {});
+  return { keys: heads("k"), values: heads("v") };
+}
+
+/** What an attention layer looks at. */
+export interface AttentionLayer {
+  /** Name of the layer, such as `decoder.block.0.layer.1`. */
+  layer: string;
+  /** Its attention: of a sequence to itself or to the encoder's. */
+  kind: "SelfAttention" | "EncDecAttention";
+  /** Added to the scores. */
+  bias: tf.Tensor;
+  /** Keys and values, from the normalised input where it looks at itself. */
+  memory: (input: tf.Tensor) => KeysValues;
+}
+
+/** `x + attention(norm(x))`, on [B, Q, D]. */
+export function attentionLayer(context: T5Context, x: tf.Tensor, what: AttentionLayer): tf.Tensor {
+  const { config, dropoutRate } = context;
+  const name = `${what.layer}.${what.kind}`;
+  const input = norm(context, `${what.layer}.layer_norm`, x);
+  const query = splitHeads(project(context, `${name}.q`, input), config.heads);
+  const seen = attend({ query, ...what.memory(input), bias: what.bias }, { dropoutRate });
+  const output = project(context, `${name}.o`, mergeHeads(seen));
+  return tf.add(x, dropout(output, dropoutRate));
+}
+
+/** `x + feedForward(norm(x))`, on [B, Q, D]. */
+export function feedForwardLayer(context: T5Context, x: tf.Tensor, layer: string): tf.Tensor {
+  const { config, dropoutRate } = context;
+  const name = `${layer}.DenseReluDense`;
+  const input = norm(context, `${layer}.layer_norm`, x);
+  const inner = config.feedForward === "gated-gelu"
+    ? tf.mul(
+      geluNew(project(context, `${name}.wi_0`, input)),
+      project(context, `${name}.wi_1`, input),
+    )
+    : tf.relu(project(context, `${name}.wi`, input));
+  const output = project(context, `${name}.wo`, dropout(inner, dropoutRate));
+  return tf.add(x, dropout(output, dropoutRate));
+}
+
+/** Relative position bias of a stack: its first block holds the table for all. */
+export function stackBias(
+  context: T5Context,
+  stack: "encoder" | "decoder",
+  range: PositionRange,
+): F32<"1 H Q M"> {
+  const { buckets, maxDistance, heads } = context.config;
+  const name = `${stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`;
+  const table = weight(context, name, "R H", { R: buckets, H: heads });
+  return relativePositionBias(table, range, {
+    buckets,
+    maxDistance,
+    bidirectional: stack === "encoder",
+  });
+}

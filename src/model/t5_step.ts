@@ -1,0 +1,131 @@
+/** T5's decoder one token at a time, for generation and search. @module */
+import * as tf from "@tensorflow/tfjs-core";
+import { ShapeError } from "../errors.ts";
+import { embedding, paddingBias } from "../nn/mod.ts";
+import { type Dims, type F32, type I32, named, namedInts } from "../tensor/axes.ts";
+import type { Params } from "../tensor/params.ts";
+import {
+  attentionLayer,
+  feedForwardLayer,
+  type KeysValues,
+  keysValues,
+  norm,
+  stackBias,
+  weight,
+} from "./_t5_layers.ts";
+import type { T5Config } from "./t5_config.ts";
+import { T5_EMBEDDING } from "./t5_params.ts";
+
+export type { KeysValues };
+
+/**
+ * Keys and values of the source for every decoder layer: what {@linkcode t5DecodeStep} looks at, to
+ * be computed once per source.
+ *
+ * @param params Parameters of {@linkcode t5ParamSpecs}
+ * @param config Sizes of the model
+ * @param memory [B, S, D] states of {@linkcode t5Encode}
+ * @returns One pair of [B, H, S, E] per decoder layer
+ */
+export function t5CrossKeysValues(
+  params: Params,
+  config: T5Config,
+  memory: F32<"B S D">,
+): KeysValues[] {
+  const context = { params, config, dropoutRate: 0 };
+  return Array.from(
+    { length: config.decoderLayers },
+    (_, i) => keysValues(context, `decoder.block.${i}.layer.1.EncDecAttention`, memory),
+  );
+}
+
+/** What one step reads. */
+export interface T5StepInputs {
+  /** [N] newest token of each of N = B·K rows; the K rows of a source stand together. */
+  token: I32<"N">;
+  /** [B, S] 1 where a token of the source stands. */
+  isToken: F32<"B S">;
+  /** What the last step returned, each [N, H, P, E]; empty before the first one. */
+  cache: readonly KeysValues[];
+  /** What {@linkcode t5CrossKeysValues} returned, each [B, H, S, E]. */
+  crossKeysValues: readonly KeysValues[];
+  /** K, rows per source. Default 1. */
+  beams?: number;
+}
+
+/** What one step gives. */
+export interface T5Step {
+  /** [N, D] states after the final norm, for {@linkcode t5Logits}. */
+  readonly hidden: F32<"N D">;
+  /** Keys and values with this token's, each [N, H, P+1, E], for the next step. */
+  readonly cache: KeysValues[];
+}
+
+/**
+ * One step of the decoder: what {@linkcode t5Decode} would give at the last position. The beams of a
+ * source are query positions of one attention to it, so its keys and values are neither repeated
+ * nor gathered.
+ *
+ * When beams are reordered, gather the rows of every tensor in `cache` by the same order.
+ *
+ * @param params Parameters of {@linkcode t5ParamSpecs}
+ * @param config Sizes of the model
+ * @param inputs Newest tokens, source and cache
+ * @throws {ShapeError} If the inputs do not fit each other
+ */
+export function t5DecodeStep(params: Params, config: T5Config, inputs: T5StepInputs): T5Step {
+  const { token, isToken, cache, crossKeysValues, beams = 1 } = inputs;
+  const context = { params, config, dropoutRate: 0 };
+  const { heads: H, headWidth: E, modelWidth: D, vocabSize: V } = config;
+  const dims: Dims = { D, H, E };
+  namedInts(token, "N", dims, { as: "token" });
+  named(isToken, "B S", dims, { as: "isToken" });
+  const { N, B } = dims;
+  if (N !== B * beams) {
+    throw new ShapeError(
+      `Cannot decode ${N} rows: ${B} sources with ${beams} beams have ${B * beams}`,
+    );
+  }
+  if (crossKeysValues.length !== config.decoderLayers) {
+    throw new ShapeError(
+      `Cannot decode with ${config.decoderLayers} layers: crossKeysValues has ${crossKeysValues.length}`,
+    );
+  }
+  if (cache.length) named(cache[0].keys, "N H P E", dims, { as: "cache" });
+  const past = dims.P ?? 0;
+  const selfBias = stackBias(context, "decoder", { start: past, queries: 1, keys: past + 1 });
+  const crossBias = paddingBias(named(isToken, "B M", {}));
+  const table = weight(context, T5_EMBEDDING, "V D", { V, D });
+  const next: KeysValues[] = [];
+  let x = tf.reshape(embedding(token, table), [N, 1, D]);
+  for (let i = 0; i < config.decoderLayers; i++) {
+    const layer = `decoder.block.${i}.layer`;
+    const remember = (input: tf.Tensor): KeysValues => {
+      const now = keysValues(context, `${layer}.0.SelfAttention`, input);
+      next.push(cache.length ? append(cache[i], now) : now);
+      return next[i];
+    };
+    x = attentionLayer(context, x, {
+      layer: `${layer}.0`,
+      kind: "SelfAttention",
+      bias: selfBias,
+      memory: remember,
+    });
+    x = attentionLayer(context, tf.reshape(x, [B, beams, D]), {
+      layer: `${layer}.1`,
+      kind: "EncDecAttention",
+      bias: crossBias,
+      memory: () => crossKeysValues[i],
+    });
+    x = tf.reshape(feedForwardLayer(context, x, `${layer}.2`), [N, 1, D]);
+  }
+  x = norm(context, "decoder.final_layer_norm", tf.reshape(x, [N, D]));
+  return { hidden: named(x, "N D", dims), cache: next };
+}
+
+/** `past` with one position more. */
+function append(past: KeysValues, now: KeysValues): KeysValues {
+  const join = (a: F32<"B H M E">, b: F32<"B H M E">): F32<"B H M E"> =>
+    named(tf.concat([a as tf.Tensor, b as tf.Tensor], 2), "B H M E", {});
+  return { keys: join(past.keys, now.keys), values: join(past.values, now.values) };
+}

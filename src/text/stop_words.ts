@@ -2,15 +2,16 @@
 
 /**
  * English function words in lower case, question words among them: articles, pronouns, prepositions,
- * conjunctions, auxiliaries and the pieces that an apostrophe leaves behind (`don`, `t`, …).
+ * conjunctions, auxiliaries and the pieces that an apostrophe leaves behind (`don`, `t`, …). "us" and
+ * "may" are not among them: in lower case they are also a country and a month.
  */
 export const STOP_WORDS: ReadonlySet<string> = new Set(
   `a an the this that these those some any each every either neither no other another such same own
-  i me my mine myself we us our ours ourselves you your yours yourself yourselves
+  i me my mine myself we our ours ourselves you your yours yourself yourselves
   he him his himself she her hers herself it its itself they them their theirs themselves one
   who whom whose which what when where why how
   am is are was were be been being do does did doing done have has had having
-  can could may might must shall should will would
+  can could might must shall should will would
   and or but nor so yet if then else than because while until although though unless whether as
   of in on at by for with about against between among into through during before after above below
   to from up down out off over under again further within without upon toward towards via per

@@ -34,7 +34,7 @@ for (const [name, published] of Object.entries(PUBLISHED_AS)) {
   Deno.test({
     name: `${name} gives the published ids, tokens and decoded texts`,
     ignore,
-    fn() {
+    fn(): void {
       // The expected texts were decoded with the clean-up of spaces that both models ship with.
       const tokenizer = loadTokenizer(readJson(`${name}/tokenizer.json`), {
         clean_up_tokenization_spaces: true,

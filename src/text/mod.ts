@@ -1,0 +1,24 @@
+/** Tokenizers and their training, sentences and words, BM25 and TF-IDF. @module */
+export {
+  bm25Index,
+  type Bm25Options,
+  bm25Scores,
+  bm25Search,
+  bm25SearchBatch,
+  type Ranking,
+  topScores,
+} from "./bm25.ts";
+export { type BpeOptions, type BpeProgress, trainBpe } from "./bpe_trainer.ts";
+export { padBatch, type PaddedBatch, type PadOptions } from "./pad_batch.ts";
+export { sentences } from "./sentences.ts";
+export { type StemOptions, trainStemTokenizer } from "./stem_tokenizer.ts";
+export { STOP_WORDS } from "./stop_words.ts";
+export { termCounts, tfIdf } from "./term_matrix.ts";
+export {
+  type DecodeOptions,
+  type EncodeOptions,
+  loadTokenizer,
+  type Tokenizer,
+} from "./tokenizer.ts";
+export { type AddedTokenJson, type Json, type TokenizerJson } from "./tokenizer_json.ts";
+export { contentWords, isStopWord, words } from "./words.ts";

@@ -54,7 +54,12 @@ export async function runEager(program: Program, inputs: Tensors): Promise<Tenso
 
 /** Run the bytes of an ONNX model once, on two threads. */
 export async function runOnnx(model: Uint8Array | string, inputs: Tensors): Promise<Tensors> {
-  const options = { intraOpNumThreads: 2, enableMemPattern: false, logSeverityLevel: 3 } as const;
+  const options = {
+    intraOpNumThreads: 2,
+    enableMemPattern: false,
+    logSeverityLevel: 3,
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  } as const;
   const session =
     await (typeof model === "string"
       ? ort.InferenceSession.create(model, options)

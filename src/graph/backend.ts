@@ -66,7 +66,12 @@ class TraceBackend extends tf.KernelBackend {
     return this.put({ data: toTyped(values, dtype), shape, dtype: dtype as DType });
   }
 
-  override move(id: tf.DataId, values: tf.BackendValues, shape: number[], dtype: tf.DataType) {
+  override move(
+    id: tf.DataId,
+    values: tf.BackendValues,
+    shape: number[],
+    dtype: tf.DataType,
+  ): void {
     this.#entries.set(id, { data: toTyped(values, dtype), shape, dtype: dtype as DType });
   }
 

@@ -9,7 +9,6 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { KernelError } from "../errors.ts";
 import { sizeScalar } from "../tensor/size_scalar.ts";
 import { axesOf, axisOf, type KernelAttributes } from "./kernel.ts";
 
@@ -57,12 +56,6 @@ const ofPair = (
     a: () => unbroadcast(da(dy, a, b), a.shape),
     b: () => unbroadcast(db(dy, a, b), b.shape),
   }),
-});
-
-/** A kernel whose result is constant almost everywhere. */
-const zero = (...names: string[]): GradientRule => ({
-  inputs: names,
-  rule: (_dy, saved) => Object.fromEntries(names.map((n, i) => [n, () => zerosLike(saved[i])])),
 });
 
 /** Zeros of float32, whatever `x` is. */
@@ -353,31 +346,33 @@ const rules: Readonly<Record<string, GradientRule>> = {
       segmentIds: () => zerosLike(ids),
     }),
   },
+};
 
-  // Constant almost everywhere.
-  ArgMax: zero("x"),
-  ArgMin: zero("x"),
-  Ceil: zero("x"),
-  Equal: zero(...PAIR),
-  Floor: zero("x"),
-  FloorDiv: zero(...PAIR),
-  Greater: zero(...PAIR),
-  GreaterEqual: zero(...PAIR),
-  IsFinite: zero("x"),
-  IsInf: zero("x"),
-  IsNan: zero("x"),
-  Less: zero(...PAIR),
-  LessEqual: zero(...PAIR),
-  LogicalAnd: zero(...PAIR),
-  LogicalNot: zero("x"),
-  LogicalOr: zero(...PAIR),
-  NotEqual: zero(...PAIR),
-  OneHot: zero("indices"),
-  OnesLike: zero("x"),
-  Round: zero("x"),
-  Sign: zero("x"),
-  Step: zero("x"),
-  ZerosLike: zero("x"),
+/** Kernels whose result is constant almost everywhere, and their operands. */
+const constant: Readonly<Record<string, readonly string[]>> = {
+  ArgMax: ["x"],
+  ArgMin: ["x"],
+  Ceil: ["x"],
+  Equal: PAIR,
+  Floor: ["x"],
+  FloorDiv: PAIR,
+  Greater: PAIR,
+  GreaterEqual: PAIR,
+  IsFinite: ["x"],
+  IsInf: ["x"],
+  IsNan: ["x"],
+  Less: PAIR,
+  LessEqual: PAIR,
+  LogicalAnd: PAIR,
+  LogicalNot: ["x"],
+  LogicalOr: PAIR,
+  NotEqual: PAIR,
+  OneHot: ["indices"],
+  OnesLike: ["x"],
+  Round: ["x"],
+  Sign: ["x"],
+  Step: ["x"],
+  ZerosLike: ["x"],
 };
 
 /** Kernels of several results: their rules get the gradient of each. */
@@ -396,6 +391,13 @@ const configs: readonly tf.GradConfig[] = [
     outputsToSave: output ? [true] : undefined,
     gradFunc: rule as unknown as tf.GradFunc,
   })),
+  ...Object.entries(constant).map(([kernelName, names]) => ({
+    kernelName,
+    inputsToSave: [...names],
+    gradFunc:
+      ((_dy: T, saved: T[]) =>
+        Object.fromEntries(names.map((n, i) => [n, () => zerosLike(saved[i])]))) as tf.GradFunc,
+  })),
   ...Object.entries(listRules).map(([kernelName, rule]) => ({
     kernelName,
     gradFunc:
@@ -403,6 +405,9 @@ const configs: readonly tf.GradConfig[] = [
         rule(dys, attributes)) as unknown as tf.GradFunc,
   })),
 ];
+
+/** Names of the kernels whose gradient is zero. */
+export const stepwise: ReadonlySet<string> = new Set(Object.keys(constant));
 
 /** Names of the kernels that have a gradient. */
 export const differentiable: ReadonlySet<string> = new Set(configs.map((c) => c.kernelName));

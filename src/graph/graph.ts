@@ -48,13 +48,18 @@ export class Graph {
   readonly expanded: Map<Traced, Traced> = new Map();
   /** Operands of a scatter-add, for values that are one. */
   readonly scattered: Map<Traced, { base: Traced; ids: Traced; updates: Traced }> = new Map();
+  readonly #isSited: boolean;
   #nextId = 0;
   readonly #known = new Map<string, Traced[]>();
   readonly #tables = new Map<TypedData, Traced>();
 
-  /** @param dialect Which operators may be used */
-  constructor(dialect: Dialect) {
+  /**
+   * @param dialect Which operators may be used
+   * @param options `isSited`: remember where each node was made, which takes longer than all else
+   */
+  constructor(dialect: Dialect, { isSited = false }: { isSited?: boolean } = {}) {
     this.dialect = dialect;
+    this.#isSited = isSited;
   }
 
   #value(dtype: ElementType, shape: readonly number[], source: Source<number>): Traced {
@@ -131,7 +136,8 @@ export class Graph {
     const key = `${op} ${inputs.map((v) => v.id)} ${JSON.stringify(attributes)} ${types}`;
     return this.#once(key, () => {
       const outputs: Traced[] = [];
-      const node: Node<number> = { op, domain, inputs, outputs, attributes, site: captureSite() };
+      const site = this.#isSited ? captureSite() : undefined;
+      const node: Node<number> = { op, domain, inputs, outputs, attributes, site };
       for (const r of results) outputs.push(this.#value(r.dtype, r.shape, { kind: "node", node }));
       this.nodes.push(node);
       return outputs;

@@ -7,6 +7,7 @@
 import { registerGradients } from "./gradients.ts";
 
 export type { Program, ProgramInput } from "./program.ts";
+export { type KernelSupport, kernelTable } from "./kernel_table.ts";
 export { registerGradients } from "./gradients.ts";
 export { record, type RecordOptions } from "./record.ts";
 export type { KeepMaskInput, RecordedInput, RecordedOutput, Recording } from "./recording.ts";

@@ -211,7 +211,10 @@ class Writer {
   }
 }
 
-function checkConstants(recording: Recording, constants: Readonly<Record<string, HostTensor>>) {
+function checkConstants(
+  recording: Recording,
+  constants: Readonly<Record<string, HostTensor>>,
+): void {
   const inputs = new Map(recording.inputs.map((i) => [i.name, i]));
   for (const [name, tensor] of Object.entries(constants)) {
     const input = inputs.get(name);

@@ -46,9 +46,8 @@ function toKernelError(error: unknown): unknown {
 /** One run of the program at one set of sizes. */
 function recordOnce(
   program: Program,
-  { inputs, sizes, dialect }: { inputs: readonly RecordedInput[]; sizes: Sizes; dialect: Dialect },
+  { inputs, sizes, graph }: { inputs: readonly RecordedInput[]; sizes: Sizes; graph: Graph },
 ): Graph {
-  const graph = new Graph(dialect);
   try {
     recordInto(graph, () => {
       const x: Record<string, tf.Tensor> = {};
@@ -99,7 +98,12 @@ function recordGraphs(
   const { inputs, dialect, attempt } = options;
   const sizes = inputs.flatMap((i) => i.shape);
   const symbols = [...new Set(sizes.filter((d) => typeof d === "string"))];
-  const once = (probe: Sizes) => recordOnce(program, { inputs, sizes: probe, dialect });
+  const once = (probe: Sizes) =>
+    recordOnce(program, {
+      inputs,
+      sizes: probe,
+      graph: new Graph(dialect, { isSited: attempt > 0 }),
+    });
   // Without symbols a second run still shows whether the first one drew random numbers.
   if (!symbols.length) return { graphs: [once({}), once({})], probes: [{}, {}] };
   const avoid = new Set(sizes.filter((d) => typeof d === "number"));
@@ -176,7 +180,8 @@ export function record(program: Program, options: RecordOptions = {}): Recording
       return attemptAt(0);
     } catch (error) {
       if (!(error instanceof TraceError)) throw error;
-      // A probe may equal a size inside the program by accident. Not twice with other primes.
+      // A probe may equal a size inside the program by accident, but not with other primes too. This
+      // time remember where each node was made, for the message.
       return attemptAt(1);
     }
   });

@@ -60,15 +60,16 @@ function borrowKernels(): void {
       kernelName,
       backendName: "wasm",
       kernelFunc: ({ inputs, attrs }) => {
-        const lent = Object.fromEntries(
-          Object.entries(inputs).filter(([, t]) => t).map((
-            [name, t],
-          ) => [name, move(t!, wasm, cpu)]),
-        );
-        const result = kernelFunc({ inputs: lent, backend: cpu, attrs });
+        // Some kernels take a list, and some leave optional operands undefined.
+        const lent = Object.entries(inputs).filter(([, t]) => t)
+          .map(([name, t]) => [name, move(t!, wasm, cpu)] as const);
+        const operands = Array.isArray(inputs)
+          ? lent.map(([, t]) => t) as unknown as tf.NamedTensorInfoMap
+          : Object.fromEntries(lent);
+        const result = kernelFunc({ inputs: operands, backend: cpu, attrs });
         const results = Array.isArray(result) ? result : [result];
         const moved = results.map((t) => move(t, cpu, wasm));
-        for (const { dataId } of [...Object.values(lent), ...results]) {
+        for (const { dataId } of [...lent.map(([, t]) => t), ...results]) {
           cpu.disposeData(dataId, true);
         }
         return Array.isArray(result) ? moved : moved[0];
@@ -82,6 +83,8 @@ const loaded = new Map<EagerBackend, Promise<void>>();
 async function load(name: EagerBackend): Promise<void> {
   // The cpu backend is also the one that lends its kernels.
   await import("@tensorflow/tfjs-backend-cpu");
+  // Its first use would print advice to install another package.
+  Object.assign(tf.findBackend("cpu"), { firstUse: false });
   if (name === "wasm") await import("@tensorflow/tfjs-backend-wasm");
   registerGradients();
   const previous: string | undefined = tf.getBackend();

@@ -26,7 +26,7 @@ export async function createSession(
     executionMode: "sequential",
     enableMemPattern: false,
     enableCpuMemArena: true,
-    logSeverityLevel: 3,
+    logSeverityLevel: 4, // what goes wrong is thrown
   };
   if (typeof source === "string") return await ort.InferenceSession.create(source, sessionOptions);
   const { model, externalData } = source;

@@ -5,4 +5,5 @@ export * from "./plain.ts";
 export * from "./program.ts";
 export * from "./scorer.ts";
 export * from "./searcher.ts";
+export * from "./t5_scorer.ts";
 export * from "./tree_scorer.ts";

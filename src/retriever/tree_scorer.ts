@@ -40,7 +40,13 @@ const ALL_UP_TO = 16_384;
  */
 export function treeScorer(slots: Slots, options: TreeScorerOptions): DocidScorer {
   const compute = options.compute ?? (slots.slotCount <= ALL_UP_TO ? "all" : "visited");
-  return compute === "all" ? overAll(slots, options) : overVisited(slots, options);
+  if (compute === "visited") return overVisited(slots, options);
+  const logits = (params: Params, x: Tensors): tf.Tensor => {
+    const query = options.query(params, x) as tf.Tensor2D;
+    const dot = tf.matMul(query, params[options.slotEmbedding] as tf.Tensor2D, false, true);
+    return tf.add(dot, tf.reshape(params[options.slotBias], [1, slots.slotCount]));
+  };
+  return slotTableScorer(slots, logits, options.inputs);
 }
 
 /** [M·C] slot of each place; some other slot where there is none, because search hides it. */
@@ -77,7 +83,7 @@ export function slotTableScorer(
     inputs,
     start: (params, x): ScorerState => ({ shared: { all: logitsOf(params, x) }, rows: {} }),
     step(_params, { shared: { all } }, { depth, beams, node }): ScorerOutput {
-      if (depth === 0) return { logits: rootColumns(all, slots, places), rows: {} };
+      if (depth === 0) return { logits: rootColumns(all, slots), rows: {} };
       const [B] = all.shape;
       const here = tf.gather(tf.tensor2d(places, [M, C], "int32"), node as tf.Tensor1D);
       const question = tf.mul(tf.range(0, B, 1, "int32"), tf.scalar(P, "int32"));
@@ -86,14 +92,6 @@ export function slotTableScorer(
       return { logits: tf.reshape(logits, [B * beams, C]), rows: {} };
     },
   };
-}
-
-function overAll(slots: Slots, options: TreeScorerOptions): DocidScorer {
-  return slotTableScorer(slots, (params, inputs) => {
-    const query = options.query(params, inputs) as tf.Tensor2D;
-    const dot = tf.matMul(query, params[options.slotEmbedding] as tf.Tensor2D, false, true);
-    return tf.add(dot, tf.reshape(params[options.slotBias], [1, slots.slotCount]));
-  }, options.inputs);
 }
 
 function overVisited(slots: Slots, options: TreeScorerOptions): DocidScorer {

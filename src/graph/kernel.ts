@@ -1,6 +1,6 @@
 /** The form of a kernel: how one tfjs kernel becomes nodes. @module */
 import * as tf from "@tensorflow/tfjs-core";
-import { KernelError } from "../errors.ts";
+import { KernelError, ShapeError } from "../errors.ts";
 import type { DType } from "../tensor/host_tensor.ts";
 import type { Graph } from "./graph.ts";
 import { captureSite, describeSite } from "./site.ts";
@@ -74,4 +74,20 @@ export function axisOf(axis: number | number[], shape: readonly number[]): numbe
 export function unsupportedForm(kernel: string, problem: string): KernelError {
   const site = describeSite(captureSite());
   return new KernelError(`Cannot record kernel ${kernel} at ${site}: ${problem}`);
+}
+
+/**
+ * Fail unless the operands fit. tfjs checks some shapes in the kernels of its own backends only.
+ *
+ * @throws {ShapeError} Names the kernel, the place and the shapes
+ */
+export function checkShapes(
+  kernel: string,
+  isRight: boolean,
+  ...operands: readonly Traced[]
+): void {
+  if (isRight) return;
+  const shapes = operands.map((v) => `[${v.shape}]`).join(" and ");
+  const site = describeSite(captureSite());
+  throw new ShapeError(`Cannot record kernel ${kernel} at ${site}: ${shapes} do not fit together`);
 }

@@ -1,5 +1,5 @@
 /** Kernels that read or write by index. Indices must be in range: nothing checks them at run time. @module */
-import { axisOf, type KernelTable } from "./kernel.ts";
+import { axisOf, checkShapes, type KernelTable, unsupportedForm } from "./kernel.ts";
 import type { Graph } from "./graph.ts";
 import { binary, cast, reshape, scatterAdd, transpose, where } from "./peepholes.ts";
 import type { Traced } from "./value.ts";
@@ -11,6 +11,8 @@ function gatherBatched(
   { axis, batchDims }: { axis: number; batchDims: number },
 ): Traced {
   // Bring the axis right behind the batch axes, gather there, and bring the axes it passed back.
+  const batch = (v: Traced) => `${v.shape.slice(0, batchDims)}`;
+  checkShapes("GatherV2", batchDims <= axis && batch(x) === batch(indices), x, indices);
   const all = x.shape.map((_, i) => i);
   const passed = all.slice(batchDims, axis), rest = all.slice(axis + 1);
   const moved = transpose(g, x, [...all.slice(0, batchDims), axis, ...passed, ...rest]);
@@ -34,6 +36,7 @@ function gatherBatched(
 export const indexKernels: KernelTable = {
   GatherNd: ({ graph: g, inputs: { params, indices } }) => {
     const depth = indices.shape[indices.shape.length - 1];
+    checkShapes("GatherNd", depth <= params.shape.length, params, indices);
     const shape = [...indices.shape.slice(0, -1), ...params.shape.slice(depth)];
     return g.node("GatherND", [params, cast(g, indices, "int64")], {
       shape,
@@ -62,6 +65,11 @@ export const indexKernels: KernelTable = {
     return cast(g, g.node("OneHot", [index, g.size(depth), values], type, { axis: -1 }), dtype);
   },
   UnsortedSegmentSum: ({ graph: g, inputs: { x, segmentIds }, attributes: { numSegments } }) => {
+    if (x.dtype !== "float32") {
+      throw unsupportedForm("UnsortedSegmentSum", "it is for float32. Cast before and after.");
+    }
+    const isRow = segmentIds.shape.length === 1 && segmentIds.shape[0] === x.shape[0];
+    checkShapes("UnsortedSegmentSum", isRow, x, segmentIds);
     const dense = g.uniform(0, [numSegments, ...x.shape.slice(1)], x.dtype);
     return scatterAdd(g, dense, segmentIds, x);
   },

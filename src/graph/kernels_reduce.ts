@@ -1,5 +1,5 @@
 /** Kernels that combine the elements of an axis: reductions, order, matrix products. @module */
-import { axesOf, axisOf, type KernelRule, type KernelTable } from "./kernel.ts";
+import { axesOf, axisOf, checkShapes, type KernelRule, type KernelTable } from "./kernel.ts";
 import { cast, matMul, reduce } from "./peepholes.ts";
 
 const over = (op: string): KernelRule => ({ graph: g, inputs: { x }, attributes }) => {
@@ -25,8 +25,11 @@ export const reduceKernels: KernelTable = {
   Any: overBool("ReduceMax"),
   ArgMax: argument("ArgMax"),
   ArgMin: argument("ArgMin"),
-  BatchMatMul: ({ graph: g, inputs: { a, b }, attributes: { transposeA, transposeB } }) =>
-    matMul(g, [a, b], { transposeA, transposeB }),
+  BatchMatMul: ({ graph: g, inputs: { a, b }, attributes: { transposeA, transposeB } }) => {
+    const inner = a.shape.at(transposeA ? -2 : -1);
+    checkShapes("BatchMatMul", inner === b.shape.at(transposeB ? -1 : -2), a, b);
+    return matMul(g, [a, b], { transposeA, transposeB });
+  },
   Cumsum: ({ graph: g, inputs: { x }, attributes: { axis, exclusive, reverse } }) =>
     g.node("CumSum", [x, g.size(axisOf(axis, x.shape))], x, {
       exclusive: Number(exclusive),

@@ -1,7 +1,7 @@
 /** Kernels that move elements without reading them, and those that make tensors from sizes. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import { KEEP_MASK } from "../tensor/keep_mask.ts";
-import { axisOf, type KernelTable } from "./kernel.ts";
+import { axisOf, checkShapes, type KernelTable, unsupportedForm } from "./kernel.ts";
 import type { Graph } from "./graph.ts";
 import { cast, countOf, expand, reshape, transpose } from "./peepholes.ts";
 import type { Traced } from "./value.ts";
@@ -12,6 +12,8 @@ const TO_END = 2 ** 31 - 1;
 const sum = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0);
 
 function concat(g: Graph, list: readonly Traced[], axis: number): Traced {
+  const others = (v: Traced) => `${v.shape.toSpliced(axis, 1)}`;
+  checkShapes("Concat", list.every((v) => others(v) === others(list[0])), ...list);
   const full = list.filter((v) => countOf(v.shape) > 0);
   const xs = full.length ? full : [list[0]];
   if (xs.length === 1) return xs[0];
@@ -73,6 +75,10 @@ export const shapeKernels: KernelTable = {
   Slice: ({ graph: g, inputs: { x }, attributes: { begin, size } }) => {
     const like = { shape: [...x.shape], rank: x.shape.length } as unknown as tf.Tensor;
     const [from, shape] = tf.slice_util.parseSliceParams(like, begin, size);
+    const isInside = from.every((b, i) => b >= 0 && shape[i] >= 0 && b + shape[i] <= x.shape[i]);
+    if (!isInside) {
+      throw unsupportedForm("Slice", `[${from}] + [${shape}] reaches beyond [${x.shape}]`);
+    }
     const axes = x.shape.map((_, i) => i).filter((i) => from[i] !== 0 || shape[i] !== x.shape[i]);
     if (!axes.length) return x;
     const ends = axes.map((i) => from[i] + shape[i] === x.shape[i] ? TO_END : from[i] + shape[i]);

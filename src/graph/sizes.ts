@@ -97,7 +97,9 @@ export function probeSizes(
 /** Every product of symbols, each at most squared, of at most `degree` factors, short ones first. */
 function products(symbols: readonly string[], degree: number): string[][] {
   let all: string[][] = [[]];
-  for (const s of symbols) all = all.flatMap((m) => [m, [...m, s], [...m, s, s]]);
+  for (const s of symbols) {
+    all = [...all, ...all.map((m) => [...m, s]), ...all.map((m) => [...m, s, s])];
+  }
   return all.filter((m) => m.length && m.length <= degree).sort((a, b) => a.length - b.length);
 }
 

@@ -132,14 +132,21 @@ class Alignment {
     return solved;
   }
 
-  /** The solved form of the nodes at one place of all graphs. */
-  node(nodes: readonly (Node<number> | undefined)[]): Node<SizeExpr> {
-    const first = nodes[0];
+  /** Fail unless all graphs have the same operations in the same order. */
+  path(graphs: readonly Node<number>[][]): void {
     const form = (n: Node<number> | undefined) =>
       n && `${n.op} ${n.inputs.length} ${n.outputs.length} ${JSON.stringify(n.attributes)}`;
-    const t = nodes.findIndex((n) => form(n) !== form(first));
-    if (!first || t >= 0) throw this.#differs(first, nodes[t], t);
-    const all = nodes as readonly Node<number>[];
+    const [first] = graphs;
+    graphs.forEach((nodes, t) => {
+      for (let i = 0; i < Math.max(nodes.length, first.length); i++) {
+        if (form(nodes[i]) !== form(first[i])) throw this.#differs(first[i], nodes[i], t);
+      }
+    });
+  }
+
+  /** The solved form of the nodes at one place of all graphs. */
+  node(all: readonly Node<number>[]): Node<SizeExpr> {
+    const [first] = all;
     const where = `${first.op}, ${describeSite(first.site)}`;
     const outputs: Value<SizeExpr>[] = [];
     const node: Node<SizeExpr> = {
@@ -169,16 +176,19 @@ class Alignment {
     const [first] = this.#graphs;
     first.inputs.forEach((_, i) => this.input(this.#graphs.map((g) => g.inputs[i]), "an input"));
     const masks = this.#graphs.map((g) => g.keepMasks);
-    const odd = masks.findIndex((m) =>
-      m.length !== masks[0].length || m.some((k, i) => k.keepProb !== masks[0][i].keepProb)
-    );
-    if (odd >= 0) throw this.#differs(undefined, undefined, odd);
+    const kinds = (m: Graph["keepMasks"]) => `${m.map((k) => k.keepProb)}`;
+    if (masks.some((m) => kinds(m) !== kinds(masks[0]))) {
+      throw new TraceError(
+        "Cannot record a program whose random masks follow a size: " +
+          `their number or probabilities differ between ${this.#probes.map(show).join("; ")}`,
+      );
+    }
     const keepMasks = masks[0].map((_, i) =>
       this.input(masks.map((m) => m[i].value), `keep mask ${i}`)
     );
     const live = this.#graphs.map((g) => g.liveNodes());
-    const count = Math.max(...live.map((l) => l.length));
-    const nodes = Array.from({ length: count }, (_, i) => this.node(live.map((l) => l[i])));
+    this.path(live);
+    const nodes = live[0].map((_, i) => this.node(live.map((l) => l[i])));
     const outputs = first.outputs.map((o, i) =>
       this.value(this.#graphs.map((g) => g.outputs[i].value), `output ${o.name}`)
     );

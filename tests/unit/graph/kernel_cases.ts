@@ -507,8 +507,8 @@ const index: KernelCase[] = [
   },
   {
     kernel: "UnsortedSegmentSum",
-    about: "int32, symbolic number of segments",
-    inputs: { x: ints(0, 9, "B", "S"), i: ints(0, 1, "B") },
+    about: "symbolic number of segments",
+    inputs: { x: normal("B", "S"), i: ints(0, 1, "B") },
     run: ({ x, i }) => tf.unsortedSegmentSum(x, i as tf.Tensor1D, x.shape[1]!),
   },
   {

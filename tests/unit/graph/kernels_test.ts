@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { kernelsPage } from "../../../docs/kernels.ts";
 import { assert, assertEquals } from "@std/assert";
 import { kernelTable, type Program, record, withGradients } from "../../../src/graph/mod.ts";
 import { assertClose, assertParity, runEager, type Tensors } from "../../parity.ts";
@@ -103,4 +104,9 @@ Deno.test("every kernel that can be recorded is tested", () => {
 Deno.test("every kernel of the cases exists", () => {
   const known = new Set(kernelTable().filter((k) => k.recorded).map((k) => k.kernel));
   assertEquals([...testedKernels].filter((k) => !known.has(k)), []);
+});
+
+Deno.test("docs/kernels.md is up to date", async () => {
+  const page = await Deno.readTextFile(new URL("../../../docs/kernels.md", import.meta.url));
+  assertEquals(page, kernelsPage(), "run: deno run -A docs/kernels.ts");
 });

@@ -45,7 +45,7 @@ base: 10
   "docid/semantic": `# yaml-language-server: $schema=../schema.json#/$defs/docid
 # Hierarchical k-means: documents about the same things share their first digits.
 scheme: semantic
-base: 32
+base: 64
 lsa_dimensions: 128
 restarts: 3
 `,

@@ -123,7 +123,16 @@ const docid = section("How documents get their ids.", {
     ["atomic", "naive", "semantic"],
     "semantic",
   ),
-  base: whole("Codes per digit (naive, semantic).", { min: 2, max: 4096, preset: 32 }),
+  base: whole("Codes per digit (naive, semantic).", { min: 2, max: 4096, preset: 64 }),
+  balanced: toggle("Clusters of a node get equal shares of its documents (semantic).", false),
+  leaf_size: optionalWhole(
+    "A cluster of at most this many documents is not divided further (semantic); null means base.",
+    { min: 1, max: 1_000_000 },
+  ),
+  max_depth: optionalWhole(
+    "Most digits of a docid (semantic); null means two more than the fewest that can hold all.",
+    { min: 1, max: 64 },
+  ),
   lsa_dimensions: whole("Dimensions of the LSA vectors that are clustered (semantic).", {
     min: 2,
     max: 4096,

@@ -84,8 +84,20 @@ export interface DocidConfig {
    * semantic.
    */
   readonly scheme: "atomic" | "naive" | "semantic";
-  /** Codes per digit (naive, semantic). Default: 32. */
+  /** Codes per digit (naive, semantic). Default: 64. */
   readonly base: number;
+  /** Clusters of a node get equal shares of its documents (semantic). Default: false. */
+  readonly balanced: boolean;
+  /**
+   * A cluster of at most this many documents is not divided further (semantic); null means
+   * base. Default: null.
+   */
+  readonly leaf_size: number | null;
+  /**
+   * Most digits of a docid (semantic); null means two more than the fewest that can hold all.
+   * Default: null.
+   */
+  readonly max_depth: number | null;
   /** Dimensions of the LSA vectors that are clustered (semantic). Default: 128. */
   readonly lsa_dimensions: number;
   /** k-means runs per node, of which the tightest is kept (semantic). Default: 3. */

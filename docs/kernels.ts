@@ -53,7 +53,7 @@ export function kernelsPage(): string {
         "  ",
       ),
       wrap(
-        "- Division of integers (`FloorDiv`, `Mod`) by zero ends the process, where tfjs gives 0.",
+        "- Division of integers (`FloorDiv`, `Mod`) by zero is an error of ONNX Runtime, where tfjs gives 0.",
         "  ",
       ),
       wrap(

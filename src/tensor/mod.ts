@@ -4,4 +4,5 @@ export * from "./host_tensor.ts";
 export * from "./keep_mask.ts";
 export * from "./params.ts";
 export * from "./random.ts";
+export * from "./size_scalar.ts";
 export * from "./sparse.ts";

@@ -59,6 +59,9 @@ function fit(
   return result;
 }
 
+/** transformers 5 refuses an integer in a field that it declares as float. */
+const WHOLE_FLOATS = /"(initializer_factor|dropout_rate|layer_norm_epsilon)": (\d+)(?=[,\n])/g;
+
 /**
  * The files of a model, which transformers loads too.
  *
@@ -71,7 +74,8 @@ export function serialiseModel(
   tensors: Readonly<Record<string, HostTensor>>,
 ): ModelFiles {
   const fitting = fit(t5ParamSpecs(config), tensors);
-  const json = JSON.stringify(t5ConfigToJson(config), null, 2);
+  const json = JSON.stringify(t5ConfigToJson(config), null, 2)
+    .replace(WHOLE_FLOATS, '"$1": $2.0');
   return {
     "config.json": new TextEncoder().encode(`${json}\n`),
     "model.safetensors": writeSafetensors(fitting, { format: "pt" }),

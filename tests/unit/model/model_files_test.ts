@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { CheckpointError, ConfigError, DataError } from "../../../src/errors.ts";
 import {
   parseModel,
@@ -96,4 +96,13 @@ Deno.test("a broken config.json is told apart from an unsupported one", () => {
     ConfigError,
     'is "gpt2", not "t5"',
   );
+});
+
+Deno.test("whole numbers of float fields are written with a point, as transformers 5 demands", () => {
+  const config = { ...tinyConfig(), initFactor: 1, dropoutRate: 0 };
+  const text = new TextDecoder().decode(serialiseModel(config, tinyTensors(config))["config.json"]);
+  for (const field of ['"initializer_factor": 1.0', '"dropout_rate": 0.0']) {
+    assertStringIncludes(text, field);
+  }
+  assertEquals(JSON.parse(text), t5ConfigToJson(config));
 });

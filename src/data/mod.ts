@@ -24,5 +24,6 @@ export {
   type SearchResult,
   type StoredDocument,
 } from "./store.ts";
+export { syntheticDataset, type SyntheticOptions } from "./synthetic/synthetic_dataset.ts";
 export type { Dataset, Document, Query } from "./types.ts";
 export { writeDataset } from "./write_dataset.ts";

@@ -1,4 +1,14 @@
 /** Programs that run: executors, parameters, optimisers at work, checkpoints, verification. @module */
+export {
+  Checkpoint,
+  latestCheckpoint,
+  openCheckpoint,
+  saveCheckpoint,
+  type SaveCheckpointOptions,
+  type SkippedCheckpoint,
+  type TrainingProgress,
+} from "./checkpoint.ts";
+export type { CheckpointManifest, JsonValue, VectorFile } from "./checkpoint_files.ts";
 export type { CompileOptions, Executable, Executor, HostTensors, RunOptions } from "./executor.ts";
 export type { EagerBackend } from "./eager_backend.ts";
 export { eagerExecutor } from "./eager_executor.ts";
@@ -14,4 +24,11 @@ export {
   type ParameterStoreOptions,
   type TrainingVectors,
 } from "./parameter_store.ts";
+export {
+  createTrainStep,
+  type TrainStep,
+  type TrainStepOptions,
+  type TrainStepResult,
+} from "./train_step.ts";
+export { type OutputError, type VerifyOptions, verifyProgram } from "./verify_program.ts";
 export { workerExecutor } from "./worker_executor.ts";

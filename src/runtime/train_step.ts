@@ -1,0 +1,122 @@
+/** Loss and gradients of a batch, written straight into a parameter store. @module */
+import { ShapeError } from "../errors.ts";
+import { type Program, withGradients } from "../graph/mod.ts";
+import type { DType } from "../tensor/host_tensor.ts";
+import type { RandomKey } from "../tensor/random.ts";
+import type { CompileOptions, Executor, HostTensors } from "./executor.ts";
+import { listProblems, type ParameterStore } from "./parameter_store.ts";
+
+/** Choices of {@linkcode createTrainStep}. */
+export interface TrainStepOptions extends CompileOptions {
+  /** Which output is the loss: a scalar. Default `"loss"`. */
+  lossName?: string;
+}
+
+/** What one batch gave. */
+export interface TrainStepResult {
+  /** The loss. */
+  readonly loss: number;
+  /** The program's other outputs. */
+  readonly aux: HostTensors;
+}
+
+/** A program with its gradients, bound to the parameters of a store. */
+export interface TrainStep {
+  /** What a batch consists of: name to element type. */
+  readonly inputs: Readonly<Record<string, DType>>;
+  /** Loss and gradients of one batch; the gradients stand in the store afterwards. */
+  step(batch: HostTensors, random?: RandomKey): Promise<TrainStepResult>;
+  /** Free the program. The store stays. */
+  dispose(): Promise<void>;
+}
+
+/** Every parameter has to be an input of the program with the same type and sizes. */
+function checkParameters(program: Program, store: ParameterStore): void {
+  const problems: string[] = [];
+  for (const { name, shape } of store.layout.segments) {
+    const input = Object.hasOwn(program.inputs, name) ? program.inputs[name] : undefined;
+    if (!input) problems.push(`${name} is no input of the program`);
+    else if (input.dtype !== "float32" || input.shape.join() !== shape.join()) {
+      problems.push(
+        `${name} is float32 [${shape.join(", ")}] in the store and ${input.dtype} ` +
+          `[${input.shape.join(", ")}] in the program`,
+      );
+    }
+  }
+  if (problems.length) {
+    const head = `Cannot train ${program.name}: ${problems.length} parameters do not fit`;
+    throw new ShapeError(listProblems(head, problems));
+  }
+}
+
+/**
+ * Prepare a program to be trained: its gradients with respect to every parameter of the store are
+ * recorded with it, and each run reads the parameters and writes the gradients in place.
+ *
+ * Weights that are not to be trained belong into `constants`, not into the store.
+ *
+ * @param executor What runs it
+ * @param program Its inputs are the parameters and the tensors of a batch; one output is the loss
+ * @param options The name of the loss, and what the executor is told; here with the store
+ * @throws {ShapeError} If a parameter is no input of the program or has other sizes
+ * @throws {DeepragError} If the store was made without an optimiser
+ * @example Least squares, one step
+ * ```ts
+ * import * as tf from "@tensorflow/tfjs-core";
+ * import { createTrainStep, onnxExecutor, Optimizer, ParameterStore } from "./mod.ts";
+ * import { sgd } from "../optim/mod.ts";
+ * import { hostTensor } from "../tensor/host_tensor.ts";
+ * import { assertEquals } from "@std/assert";
+ * const specs = { w: { shape: [], init: { kind: "constant", value: 1 } } } as const;
+ * const store = new ParameterStore(specs, { rule: sgd() });
+ * store.initialise(0);
+ * const program = {
+ *   name: "line",
+ *   inputs: {
+ *     w: { dtype: "float32", shape: [] },
+ *     x: { dtype: "float32", shape: ["B"] },
+ *     y: { dtype: "float32", shape: ["B"] },
+ *   },
+ *   run: ({ w, x, y }: Record<string, tf.Tensor>) => ({
+ *     loss: tf.sum(tf.square(tf.sub(tf.mul(w, x), y))),
+ *   }),
+ * } as const;
+ * const train = await createTrainStep(onnxExecutor(), program, store);
+ * const [x, y] = [[1, 2], [3, 6]].map((v) => hostTensor("float32", Float32Array.from(v), [2]));
+ * const { loss } = await train.step({ x, y });
+ * assertEquals(loss, 20);
+ * assertEquals(store.gradients.w.data[0], -20); // Σ 2 x (w x − y)
+ * new Optimizer(store).step(0.1);
+ * assertEquals(store.params.w.data[0], 3);
+ * await train.dispose();
+ * ```
+ */
+export async function createTrainStep(
+  executor: Executor,
+  program: Program,
+  store: ParameterStore,
+  options: TrainStepOptions = {},
+): Promise<TrainStep> {
+  const { lossName = "loss", ...compileOptions } = options;
+  checkParameters(program, store);
+  const names = store.layout.segments.map((s) => s.name);
+  const outputs = Object.fromEntries(names.map((n) => [`grad:${n}`, store.gradients[n]]));
+  const executable = await executor.compile(
+    withGradients(program, { loss: lossName, parameters: names }),
+    compileOptions,
+  );
+  const inputs = Object.fromEntries(
+    Object.entries(executable.inputs).filter(([name]) => !Object.hasOwn(store.params, name)),
+  );
+  return {
+    inputs,
+    async step(batch: HostTensors, random?: RandomKey): Promise<TrainStepResult> {
+      const results = await executable.run({ ...batch, ...store.params }, { outputs, random });
+      const aux = Object.fromEntries(
+        Object.entries(results).filter(([name]) => name !== lossName && !(name in outputs)),
+      );
+      return { loss: results[lossName].data[0], aux };
+    },
+    dispose: () => executable.dispose(),
+  };
+}

@@ -99,7 +99,8 @@ export class Graph {
     if (data.every((x) => Object.is(x, first))) return this.uniform(first, shape, dtype);
     const make = () => this.#value(dtype, shape, { kind: "table", data });
     if (data.length <= 64) {
-      return this.#once(`table ${dtype} ${data} [${shape}]`, () => [make()])[0];
+      const digits = Array.from(data, (x) => Object.is(x, -0) ? "-0" : x);
+      return this.#once(`table ${dtype} ${digits} [${shape}]`, () => [make()])[0];
     }
     const seen = this.#tables.get(data);
     if (seen && isSameShape(seen.shape, shape)) return seen;

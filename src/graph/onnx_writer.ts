@@ -49,15 +49,22 @@ class Writer {
   readonly #made = new Map<string, string>();
   readonly #tables = new Map<TypedData, number>();
   readonly #fed: readonly RecordedInput[];
+  readonly #taken: ReadonlySet<string>;
   #next = 0;
 
-  /** @param fed Inputs that are fed when the graph runs: the sizes are read from them */
-  constructor(fed: readonly RecordedInput[]) {
+  /**
+   * @param fed Inputs that are fed when the graph runs: the sizes are read from them
+   * @param taken Names of inputs and outputs
+   */
+  constructor(fed: readonly RecordedInput[], taken: ReadonlySet<string>) {
     this.#fed = fed;
+    this.#taken = taken;
   }
 
   #fresh(): string {
-    return `v${this.#next++}`;
+    let name = `v${this.#next++}`;
+    while (this.#taken.has(name)) name = `v${this.#next++}`;
+    return name;
   }
 
   #once(key: string, make: (name: string) => void): string {
@@ -259,7 +266,7 @@ function moveOut(
 /**
  * `recording` as an ONNX model: opset 17, IR version 8, and com.microsoft operators only if the
  * dialect of the recording allows them. Symbols stay symbols; their values are read from the shapes
- * of the inputs when the model runs. Constants are copied once.
+ * of the inputs when the model runs. Constants are copied once; those that no output needs are left out.
  *
  * @param recording What to write
  * @param options Constants, and when to use a data file
@@ -282,15 +289,16 @@ export function toOnnx(recording: Recording, options: OnnxOptions = {}): OnnxMod
   const { constants = {} } = options;
   checkConstants(recording, constants);
   const fed = recording.inputs.filter((i) => !(i.name in constants));
-  const writer = new Writer(fed);
-  for (const node of recording.nodes) writer.add(node);
   const names = new Set(recording.inputs.map((i) => i.name));
-  for (const { name } of recording.outputs) {
-    if (!names.has(name)) continue;
+  const clash = recording.outputs.find((o) => names.has(o.name));
+  if (clash) {
     throw new TraceError(
-      `Cannot export ${recording.name}: "${name}" names an input and an output. Rename one.`,
+      `Cannot export ${recording.name}: "${clash.name}" names an input and an output. Rename one.`,
     );
   }
+  for (const { name } of recording.outputs) names.add(name);
+  const writer = new Writer(fed, names);
+  for (const node of recording.nodes) writer.add(node);
   writer.nameOutputs(recording.outputs.map((o) => [writer.name(o.value), o.name]));
   const show = (shape: readonly SizeExpr[]) =>
     shape.map((e) => isNumber(e) ? e.constant : formatSize(e));
@@ -304,8 +312,9 @@ export function toOnnx(recording: Recording, options: OnnxOptions = {}): OnnxMod
     dims: show(shape),
   }));
   const initializers = [...writer.initializers];
+  const used = new Set(writer.nodes.flatMap((n) => n.inputs));
   for (const [name, { dtype, shape, data }] of Object.entries(constants)) {
-    initializers.push({ name, dtype, dims: shape, data: bytesOf(data) });
+    if (used.has(name)) initializers.push({ name, dtype, dims: shape, data: bytesOf(data) });
   }
   const externalData = moveOut(initializers, options);
   const { nodes } = writer;

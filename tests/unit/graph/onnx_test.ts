@@ -62,6 +62,35 @@ Deno.test("constants become initialisers and must fit", async () => {
   assertThrows(() => toOnnx(recording, { constants: { w: f32([1]) } }), ShapeError, "[2,300]");
 });
 
+Deno.test("a constant that no output needs is left out", () => {
+  const inputs = { ...linear.inputs, idle: { dtype: "float32" as const, shape: [600] } };
+  const idle = hostTensor("float32", weights.data, [600]);
+  const { model } = toOnnx(record({ ...linear, inputs }), { constants: { w: weights, idle } });
+  assert(model.length < 1.2 * 2400, `${model.length} bytes for weights of 2400`);
+  assert(!mentions(model, "idle"));
+});
+
+Deno.test("any name may be used for inputs and outputs", async () => {
+  const program: Program = {
+    name: "v0",
+    inputs: { v0: { dtype: "float32", shape: ["v1"] }, v2: { dtype: "float32", shape: [] } },
+    run: ({ v0, v2 }) => ({ v1: tf.add(tf.mul(v0, v0), v2), v3: tf.neg(tf.exp(v0)) }),
+  };
+  const out = await runOnnx(toOnnx(record(program)).model, { v0: f32([0, 2]), v2: f32([1], []) });
+  assertEquals([...out.v1.data], [1, 5]);
+  assertEquals(out.v3.data[0], -1);
+});
+
+Deno.test("constants that differ in the sign of zero only are two", () => {
+  const { nodes } = record({
+    name: "zeros",
+    inputs: { x: { dtype: "float32", shape: [] } },
+    run: ({ x }) => ({ y: tf.mul(x, tf.tensor1d([0, 1])), z: tf.mul(x, tf.tensor1d([-0, 1])) }),
+  });
+  const tables = nodes.map((n) => n.inputs[1].source);
+  assertEquals(tables.map((t) => t.kind === "table" && 1 / t.data[0]), [Infinity, -Infinity]);
+});
+
 Deno.test("a symbol that only constants have cannot be read", () => {
   const program: Program = {
     name: "fill",

@@ -61,6 +61,11 @@ export function kernelsPage(): string {
           "on the side that was not chosen becomes NaN.",
         "  ",
       ),
+      wrap(
+        "- tfjs's wasm backend (4.22) itself is wrong on two: `GatherV2` with batchDims, and `Cast` " +
+          "of float32 to bool, which gives the truncated number. Graphs are right.",
+        "  ",
+      ),
     ].join("\n"),
     wrap(
       "Not recorded; calling one is a `KernelError` that names the place: " +

@@ -23,7 +23,7 @@ path: data/squad_dsi
 # Documents and questions generated from the seed: needs no download.
 name: synthetic
 format: synthetic
-documents: 500
+documents: 300
 `,
   defaults: `# yaml-language-server: $schema=schema.json
 # What every configuration starts from. Keys set in no file have the default of the schema;
@@ -92,8 +92,6 @@ defaults:
   - data: synthetic
   - model: dsi_tiny
   - docid: semantic
-data:
-  documents: 300
 training:
   max_steps: 150
   batch_size: 256

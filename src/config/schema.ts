@@ -28,10 +28,25 @@ const data = section("Documents and questions.", {
     "jsonl",
   ),
   path: optionalText("Folder of the files, relative to the current folder. Not for synthetic."),
-  documents: whole("Number of documents to generate (synthetic only).", {
-    min: 2,
-    max: 1_000_000,
-    preset: 500,
+  documents: whole("Documents to generate (synthetic only).", {
+    min: 20,
+    max: 20_000,
+    preset: 300,
+  }),
+  train_questions: whole("Training questions per generated document that has any.", {
+    min: 0,
+    max: 12,
+    preset: 6,
+  }),
+  dev_questions: whole("Held-out questions per generated document.", {
+    min: 0,
+    max: 6,
+    preset: 2,
+  }),
+  without_training: real("Share of generated documents without any training question.", {
+    min: 0,
+    max: 1,
+    preset: 0.15,
   }),
   train_part: text("Part whose questions are trained on.", "train"),
   dev_part: text("Part whose questions are evaluated on.", "dev"),

@@ -11,8 +11,14 @@ export interface DataConfig {
   readonly format: "jsonl" | "beir" | "synthetic";
   /** Folder of the files, relative to the current folder. Not for synthetic. Default: null. */
   readonly path: string | null;
-  /** Number of documents to generate (synthetic only). Default: 500. */
+  /** Documents to generate (synthetic only). Default: 300. */
   readonly documents: number;
+  /** Training questions per generated document that has any. Default: 6. */
+  readonly train_questions: number;
+  /** Held-out questions per generated document. Default: 2. */
+  readonly dev_questions: number;
+  /** Share of generated documents without any training question. Default: 0.15. */
+  readonly without_training: number;
   /** Part whose questions are trained on. Default: train. */
   readonly train_part: string;
   /** Part whose questions are evaluated on. Default: dev. */

@@ -72,9 +72,9 @@ Deno.test("a file chosen for a section replaces the section; keys merge into it"
 });
 
 Deno.test("single keys win over a chosen file wherever they stand on the command line", () => {
-  const a = composeConfig({ overrides: ["data.documents=12", "data=synthetic"] });
-  const b = composeConfig({ overrides: ["data=synthetic", "data.documents=12"] });
-  assertEquals(a.data.documents, 12);
+  const a = composeConfig({ overrides: ["data.documents=22", "data=synthetic"] });
+  const b = composeConfig({ overrides: ["data=synthetic", "data.documents=22"] });
+  assertEquals(a.data.documents, 22);
   assertEquals(a, b);
 });
 

@@ -1,0 +1,71 @@
+/** Does each executor run a program, and does it get it right? @module */
+import type { Program } from "../graph/mod.ts";
+import { hostTensor } from "../tensor/host_tensor.ts";
+import type { Finding } from "./doctor_checks.ts";
+
+const A = [1, 2, 3, 4], B = [5, 6, 7, 8];
+/** [[1, 2], [3, 4]] · [[5, 6], [7, 8]] */
+const PRODUCT = "19,22,43,50";
+
+/** A matrix product: small, but it takes every part of an executor to run it. */
+async function product(): Promise<Program> {
+  const tf = await import("@tensorflow/tfjs-core");
+  return {
+    name: "doctor",
+    inputs: {
+      a: { dtype: "float32", shape: ["B", 2] },
+      b: { dtype: "float32", shape: [2, 2] },
+    },
+    run: ({ a, b }) => ({ c: tf.matMul(a, b) }),
+  };
+}
+
+const uses = {
+  "onnx": "training and serving",
+  "onnx-worker": "serving while something else happens",
+  "wasm": "eager computing",
+  "cpu": "eager computing, slowly",
+};
+
+/** Run a small program on every executor. */
+export async function checkExecutors(): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [name, use] of Object.entries(uses)) {
+    const isNeeded = name === "onnx";
+    try {
+      const { eagerExecutor, onnxExecutor, workerExecutor } = await import("../runtime/mod.ts");
+      const executor = name === "onnx"
+        ? onnxExecutor()
+        : name === "onnx-worker"
+        ? workerExecutor()
+        : eagerExecutor(name as "wasm" | "cpu");
+      const startMs = performance.now();
+      const executable = await executor.compile(await product());
+      const { c } = await executable.run({
+        a: hostTensor("float32", Float32Array.from(A), [2, 2]),
+        b: hostTensor("float32", Float32Array.from(B), [2, 2]),
+      });
+      await executable.dispose();
+      const ms = Math.round(performance.now() - startMs);
+      if (c.data.join() !== PRODUCT) throw new Error(`2x2 product is ${c.data.join()}`);
+      findings.push({
+        name: `Executor ${name}`,
+        status: "ok",
+        detail: `${use}; a small program took ${ms} ms`,
+        isNeeded,
+      });
+    } catch (error) {
+      findings.push({
+        name: `Executor ${name}`,
+        status: "missing",
+        detail: `${use}: ${(error as Error).message.split("\n")[0]}`,
+        remedy: name.startsWith("onnx")
+          ? "onnxruntime-node needs Linux, macOS or Windows on x64 or arm64; install again with " +
+            "`deno install`"
+          : "device.executor=onnx does not need it",
+        isNeeded,
+      });
+    }
+  }
+  return findings;
+}

@@ -1,0 +1,84 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import { findingsTable } from "../../../src/command/doctor.ts";
+import {
+  checkDeno,
+  checkDisk,
+  checkJupyter,
+  checkSqlite,
+  checkWasm,
+} from "../../../src/command/doctor_checks.ts";
+import { stylesFor } from "../../../src/command/io.ts";
+import { runCli } from "../../../src/command/run_cli.ts";
+import { fakeIo } from "./fake_io.ts";
+
+Deno.test("doctor --json answers every question; what is not ok says what to do", async () => {
+  const io = fakeIo();
+  const code = await runCli(["doctor", "--json"], { io });
+  const findings: Record<string, string>[] = JSON.parse(io.outLines[0]);
+  const names = findings.map(({ name }) => name);
+  for (
+    const name of ["Deno", "CPU", "Memory", "SQLite FTS5", "Executor onnx", "Executor wasm", "GPU"]
+  ) assert(names.includes(name), name);
+  for (const { name, status, remedy } of findings) {
+    assert(status === "ok" || remedy || name === "WebAssembly SIMD", `${name} has no remedy`);
+  }
+  const isBroken = findings.some(({ status, isNeeded }) => status === "missing" && isNeeded);
+  assertEquals(code, isBroken ? 1 : 0);
+});
+
+Deno.test("executors are judged by a product that they must get right", async () => {
+  const io = fakeIo();
+  await runCli(["doctor"], { io });
+  for (const name of ["onnx", "onnx-worker", "wasm", "cpu"]) {
+    const line = io.outLines[0].split("\n").find((l) => l.startsWith(`Executor ${name} `))!;
+    assertStringIncludes(line, " ok ");
+  }
+});
+
+Deno.test("an old Deno, a folder that cannot be written and a missing kernel have remedies", async () => {
+  assertEquals(checkDeno("2.9.6").status, "ok");
+  assertEquals(checkDeno("2.10.0").status, "ok");
+  assertStringIncludes(checkDeno("2.8.9").remedy!, "npx --yes deno@");
+  const file = await Deno.makeTempFile();
+  const disk = checkDisk(join(file, "outputs"));
+  assertEquals([disk.status, disk.isNeeded], ["missing", true]);
+  await Deno.remove(file);
+  const jupyter = await checkJupyter([]);
+  assertEquals([jupyter.status, jupyter.remedy], ["missing", "deno jupyter --install"]);
+});
+
+Deno.test("the check of the folder leaves nothing behind", async () => {
+  const root = await Deno.makeTempDir();
+  assertEquals(checkDisk(join(root, "outputs")).name, `Folder ${join(root, "outputs")}/`);
+  assertEquals([...Deno.readDirSync(root)], []);
+  await Deno.remove(root);
+});
+
+Deno.test("a kernel is found where Jupyter looks for it", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.mkdir(join(folder, "kernels", "deno"), { recursive: true });
+  await Deno.writeTextFile(join(folder, "kernels", "deno", "kernel.json"), "{}");
+  assertEquals((await checkJupyter(["no/such", folder])).status, "ok");
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("this test needs what doctor calls needed", async () => {
+  assertEquals(checkWasm().status, "ok");
+  assertEquals((await checkSqlite()).status, "ok");
+});
+
+Deno.test("the table aligns names and puts remedies below", () => {
+  const table = findingsTable([
+    { name: "One", status: "ok", detail: "there", isNeeded: true },
+    { name: "Longer", status: "missing", detail: "gone", remedy: "get it", isNeeded: false },
+  ], stylesFor({ hasColor: false }));
+  assertEquals(
+    table,
+    [
+      "One     ok       there",
+      "Longer  missing  gone",
+      "                 -> get it",
+    ].join("\n"),
+  );
+});

@@ -80,13 +80,13 @@ class Pairs {
     return pair;
   }
 
-  /** Places where the pair may stand, from left to right; they are handed over and forgotten. */
+  /**
+   * Places where the pair may stand; they are handed over and forgotten. They rise: all of them were
+   * noted in one pass from left to right, that which made the newer of the two tokens.
+   */
   take(pair: number): number[] {
     const places = this.places[pair];
     this.places[pair] = [];
-    for (let i = 1; i < places.length; i++) {
-      if (places[i] < places[i - 1]) return places.sort((a, b) => a - b);
-    }
     return places;
   }
 }
@@ -179,8 +179,8 @@ function merge(words: Words, pairs: Pairs, pair: number, token: number): Set<num
 }
 
 /**
- * Merges the most frequent pair until there are enough tokens or no pair is frequent enough. Two
- * different pairs can spell the same token; it keeps the id of the first.
+ * Merges the most frequent pair until there are enough tokens or no pair is frequent enough. A merge that
+ * spells a special token shares its id.
  *
  * @param counts How often each word stands in the texts
  */

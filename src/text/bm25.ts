@@ -146,7 +146,7 @@ export function topScores(scores: Float32Array, k: number): Ranking {
         [heap[i], heap[parent]] = [heap[parent], heap[i]];
         i = parent;
       }
-    } else if (k > 0 && isWorse(scores, heap[0], d)) {
+    } else if (heap.length > 0 && isWorse(scores, heap[0], d)) {
       heap[0] = d;
       down();
     }

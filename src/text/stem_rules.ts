@@ -50,19 +50,15 @@ export const JOIN_RULES: readonly ReplaceRule[] = [
 export const STEM_RULES: readonly ReplaceRule[] = [
   // crisis, analysis → crise, analyse, where their plurals end up too
   { pattern: `(?<=${LETTER}${VOWEL}s)is${END}`, content: "e" },
-  // ties, parties, classes, oils; not this, bus, glass
-  { pattern: `(?<=${BEFORE}${LETTER})ies${END}`, content: "ie" },
-  { pattern: `(?<=${LETTER}${LETTER})ies${END}`, content: "i" },
-  { pattern: `(?<=ss|sh|ch|x|zz)es${END}`, content: "" },
+  // oils, classe(s), partie(s), whose e goes below; not this, bus, glass
   { pattern: `(?<=${LETTER}[a-hj-rtv-z])s${END}`, content: "" },
-  // tied, studied, planning, using, voted, causing; not need, string
+  // tied, planning, using, voted, studied, causing; not need, string
   { pattern: `(?<=${BEFORE}${LETTER})ied${END}`, content: "ie" },
-  { pattern: `(?<=${LETTER}${LETTER})ied${END}`, content: "i" },
   { pattern: `(?:${DOUBLED})(?:ing|ed)${END}`, content: "" },
   { pattern: `(?<=${SHORT})(?:ing|ed)${END}`, content: "e" },
   { pattern: `${HAS_VOWEL}(?<!e)ed${END}`, content: "" },
   { pattern: `${HAS_VOWEL}ing${END}`, content: "" },
-  // party → parti like parties; quickly, happily; kindness, treatment, useful
+  // party → parti like partie(s); quickly, happily; kindness, treatment, useful
   { pattern: `(?<=${LETTER}${CONSONANT})y${END}`, content: "i" },
   { pattern: `(?<=${LETTER}{3})li${END}`, content: "" },
   { pattern: `(?<=${LETTER}{4})(?:ness|ment|ful|less)${END}`, content: "" },

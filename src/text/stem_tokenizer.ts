@@ -76,7 +76,7 @@ function checkedStopWords(words: Iterable<string>): string[] {
  * that is neither letter nor digit separates tokens: "US$3" gives us, 3 and "O'Brien" o, brien. Scripts
  * without spaces between words are not segmented. `<pad>` is 0, `<unk>` is 1, then stems follow by
  * falling frequency, equal ones in code unit order. All of this is data inside the file, so that any
- * library gives the same ids. One of them needs help: `@huggingface/tokenizers` on its own, without
+ * library gives the same ids, but for characters younger than its Unicode tables. One needs help: `@huggingface/tokenizers` on its own, without
  * {@linkcode loadTokenizer}, takes the unknown token from `tokenizer_config.json`
  * (`{"unk_token": "<unk>", "pad_token": "<pad>"}`).
  *

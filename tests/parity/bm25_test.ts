@@ -10,6 +10,9 @@ import {
 /** Other programs cut words and round a little differently: six of squad_dsi's 1,274 questions. */
 const FIGURE = 0.005;
 
+/** The stemmer differs as well, and expanded documents hold more inflections: 13 questions. */
+const EXPANDED_FIGURE = 0.01;
+
 const FOLDER = new URL("../../../shared/data/", import.meta.url);
 
 interface DocumentRow {
@@ -88,7 +91,8 @@ for (const [setting, reported] of REPORTED) {
       const figures = measure(setting);
       const text = figures.map((x) => x.toFixed(4)).join(" / ");
       console.log(`${corpus}, ${what}: Hits@1 / Hits@10 / MRR@10 ${text}`);
-      figures.forEach((figure, i) => assertAlmostEquals(figure, reported[i], FIGURE));
+      const tolerance = expanded ? EXPANDED_FIGURE : FIGURE;
+      figures.forEach((figure, i) => assertAlmostEquals(figure, reported[i], tolerance));
     },
   });
 }

@@ -1,7 +1,8 @@
 /** Loss and gradients of a batch, written straight into a parameter store. @module */
 import { ShapeError } from "../errors.ts";
 import { type Program, withGradients } from "../graph/mod.ts";
-import type { DType } from "../tensor/host_tensor.ts";
+import type { Segment } from "../optim/mod.ts";
+import { type DType, type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import type { RandomKey } from "../tensor/random.ts";
 import type { CompileOptions, Executor, HostTensors } from "./executor.ts";
 import { listProblems, type ParameterStore } from "./parameter_store.ts";
@@ -20,12 +21,23 @@ export interface TrainStepResult {
   readonly aux: HostTensors;
 }
 
+/** Choices of one batch. */
+export interface StepOptions {
+  /** Stream of the program's random operations. Needed when it has any. */
+  random?: RandomKey;
+  /**
+   * Rows of each row-sparse parameter that take part. The program sees them as [U, …], and their
+   * gradients stand at the start of the parameter's place, as `RuleUpdate.rows` expects them.
+   */
+  rows?: Readonly<Record<string, Int32Array>>;
+}
+
 /** A program with its gradients, bound to the parameters of a store. */
 export interface TrainStep {
   /** What a batch consists of: name to element type. */
   readonly inputs: Readonly<Record<string, DType>>;
   /** Loss and gradients of one batch; the gradients stand in the store afterwards. */
-  step(batch: HostTensors, random?: RandomKey): Promise<TrainStepResult>;
+  step(batch: HostTensors, options?: StepOptions): Promise<TrainStepResult>;
   /** Free the program. The store stays. */
   dispose(): Promise<void>;
 }
@@ -33,10 +45,15 @@ export interface TrainStep {
 /** Every parameter has to be an input of the program with the same type and sizes. */
 function checkParameters(program: Program, store: ParameterStore): void {
   const problems: string[] = [];
-  for (const { name, shape } of store.layout.segments) {
+  for (const { name, shape, isRowSparse } of store.layout.segments) {
     const input = Object.hasOwn(program.inputs, name) ? program.inputs[name] : undefined;
+    // The program sees as many rows as a batch needs: a symbol stands in the place of their number.
+    const isFree = (size: number | string, axis: number) =>
+      isRowSparse && axis === 0 && typeof size === "string";
+    const fits = input?.dtype === "float32" && input.shape.length === shape.length &&
+      input.shape.every((size, axis) => size === shape[axis] || isFree(size, axis));
     if (!input) problems.push(`${name} is no input of the program`);
-    else if (input.dtype !== "float32" || input.shape.join() !== shape.join()) {
+    else if (!fits) {
       problems.push(
         `${name} is float32 [${shape.join(", ")}] in the store and ${input.dtype} ` +
           `[${input.shape.join(", ")}] in the program`,
@@ -100,7 +117,8 @@ export async function createTrainStep(
   const { lossName = "loss", ...compileOptions } = options;
   checkParameters(program, store);
   const names = store.layout.segments.map((s) => s.name);
-  const outputs = Object.fromEntries(names.map((n) => [`grad:${n}`, store.gradients[n]]));
+  const wholeOutputs = Object.fromEntries(names.map((n) => [`grad:${n}`, store.gradients[n]]));
+  const sparse = store.layout.segments.filter((s) => s.isRowSparse);
   const executable = await executor.compile(
     withGradients(program, { loss: lossName, parameters: names }),
     compileOptions,
@@ -110,13 +128,47 @@ export async function createTrainStep(
   );
   return {
     inputs,
-    async step(batch: HostTensors, random?: RandomKey): Promise<TrainStepResult> {
-      const results = await executable.run({ ...batch, ...store.params }, { outputs, random });
+    async step(batch: HostTensors, stepOptions: StepOptions = {}): Promise<TrainStepResult> {
+      const { random, rows = {} } = stepOptions;
+      const params: HostTensors = { ...store.params }, outputs: HostTensors = { ...wholeOutputs };
+      for (const segment of sparse) {
+        const used = rowsOf(store, segment, rows);
+        params[segment.name] = used.values;
+        outputs[`grad:${segment.name}`] = used.gradients;
+      }
+      const results = await executable.run({ ...batch, ...params }, { outputs, random });
       const aux = Object.fromEntries(
         Object.entries(results).filter(([name]) => name !== lossName && !(name in outputs)),
       );
       return { loss: results[lossName].data[0], aux };
     },
     dispose: () => executable.dispose(),
+  };
+}
+
+/** A copy of the rows that take part, and the place where their gradients go. */
+function rowsOf(
+  store: ParameterStore,
+  { name, shape }: Segment,
+  rows: Readonly<Record<string, Int32Array>>,
+): { values: HostTensor<"float32">; gradients: HostTensor<"float32"> } {
+  const used = rows[name];
+  if (!used) {
+    throw new ShapeError(`Cannot take a step: it is not said which rows of ${name} take part`);
+  }
+  const width = shape[1], { data } = store.params[name];
+  const values = new Float32Array(used.length * width);
+  used.forEach((row, u) => {
+    if (!(row >= 0 && row < shape[0]) || (u > 0 && row <= used[u - 1])) {
+      throw new ShapeError(
+        `Cannot take a step: row ${row} of ${name} [${shape}] is out of range or out of order`,
+      );
+    }
+    values.set(data.subarray(row * width, (row + 1) * width), u * width);
+  });
+  const gradients = store.gradients[name].data.subarray(0, values.length);
+  return {
+    values: hostTensor("float32", values, [used.length, width]),
+    gradients: hostTensor("float32", gradients, [used.length, width]),
   };
 }

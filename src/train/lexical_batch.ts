@@ -1,19 +1,11 @@
 /** From examples to the tensors of one training step of the lexical index model. @module */
 import type { Slots } from "../docid/slots.ts";
 import { ShapeError } from "../errors.ts";
-import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import { hostTensor } from "../tensor/host_tensor.ts";
 import type { SparseMatrix } from "../tensor/sparse.ts";
 import { bm25Scores } from "../text/bm25.ts";
-
-/** One example: the stems of a text and the document it should lead to. */
-export interface IndexExample {
-  /** Stem ids of the text. */
-  readonly tokenIds: ArrayLike<number>;
-  /** Index of the right document. */
-  readonly doc: number;
-  /** Whether a person asked it; made examples (sentences, spans, …) say `false`. */
-  readonly isReal: boolean;
-}
+import type { IndexBatch, IndexExample } from "./index_model.ts";
+import { STEM_EMBEDDING } from "../model/lexical.ts";
 
 /** What stays the same from step to step. */
 export interface LexicalBatchContext {
@@ -27,21 +19,6 @@ export interface LexicalBatchContext {
   readonly isUnseen: Uint8Array;
   /** Stem ids below this one are special tokens and carry no meaning. */
   readonly firstStem: number;
-}
-
-/** The tensors of one step. */
-export interface LexicalBatch {
-  /** [U] stems that occur, ascending: rows of the embedding that take part. */
-  readonly rows: Int32Array;
-  /** Inputs of the training program other than parameters. */
-  readonly inputs: {
-    /** [B, U] how often each stem stands in each text. */
-    readonly bag: HostTensor<"float32">;
-    /** [B, P] mass of the target distribution below each slot, times 1 / B: the loss is a mean. */
-    readonly target: HostTensor<"float32">;
-    /** [B] 1 for real questions. */
-    readonly isReal: HostTensor<"float32">;
-  };
 }
 
 /** [P] 1 where every document below the slot is marked in `isMarked`. */
@@ -60,6 +37,10 @@ export function slotsWithin(slots: Slots, isMarked: Uint8Array): Float32Array {
  * The target of a text is (1 − λ)·[its document] + λ·softmax(BM25(text, ·) / T), over the documents
  * that may be negatives. Masses are summed up the tree, parents from children.
  *
+ * Inputs: `rows` [U] the stems that occur, ascending; `bag` [B, U] how often each stands in each text;
+ * `target` [B, P] mass of the target distribution below each slot, times 1 / B so that the loss is a
+ * mean; `isReal` [B] 1 for real questions.
+ *
  * @param examples B texts
  * @param context What stays the same
  * @throws {ShapeError} If there is no example
@@ -67,7 +48,7 @@ export function slotsWithin(slots: Slots, isMarked: Uint8Array): Float32Array {
 export function lexicalBatch(
   examples: readonly IndexExample[],
   context: LexicalBatchContext,
-): LexicalBatch {
+): IndexBatch {
   const B = examples.length;
   if (B === 0) throw new ShapeError("Cannot build a batch: there are no examples");
   const { slots, bm25, distill, isUnseen, firstStem } = context;
@@ -85,13 +66,12 @@ export function lexicalBatch(
     for (const stem of stems) bag[b * U + column.get(stem)!]++;
   });
 
-  const target = new Float32Array(B * P);
+  const label = new Float32Array(B * P), teacher = new Float32Array(B * P);
   const isReal = Float32Array.from(examples, (e) => e.isReal ? 1 : 0);
   const leaf = leafSlots(slots, N);
   const scores = new Float32Array(N);
   for (let b = 0; b < B; b++) {
-    const mass = target.subarray(b * P, (b + 1) * P);
-    const { doc } = examples[b];
+    const mass = teacher.subarray(b * P, (b + 1) * P);
     let taught = 0;
     if (distill.weight > 0) {
       bm25Scores(bm25, texts[b], scores);
@@ -99,16 +79,23 @@ export function lexicalBatch(
       const { weight, temperature } = distill;
       taught = softmaxInto(mass, scores, { leaf, masked, mass: weight / B, temperature });
     }
-    mass[leaf[doc]] += 1 / B - taught;
     for (let s = P - 1; s >= 0; s--) if (slots.parent[s] >= 0) mass[slots.parent[s]] += mass[s];
+    for (let s = leaf[examples[b].doc]; s >= 0; s = slots.parent[s]) {
+      label[b * P + s] = 1 / B - taught;
+    }
   }
+  const tokens = texts.reduce((n, stems) => n + stems.length, 0);
   return {
-    rows: used,
+    rows: { [STEM_EMBEDDING]: used },
     inputs: {
+      rows: hostTensor("int32", used, [U]),
       bag: hostTensor("float32", bag, [B, U]),
-      target: hostTensor("float32", target, [B, P]),
+      label: hostTensor("float32", label, [B, P]),
+      teacher: hostTensor("float32", teacher, [B, P]),
       isReal: hostTensor("float32", isReal, [B]),
     },
+    tokens,
+    positions: tokens, // a bag has no padding
   };
 }
 

@@ -81,7 +81,7 @@ export async function trainToy(
   for (let step = checkpoint?.manifest.step ?? 0; step < steps; step++) {
     for (const part of [0, 1]) {
       const random = { seed: SEED, stream: `dropout/${part}`, step };
-      await train.step(batch(step, part), random);
+      await train.step(batch(step, part), { random });
       optimizer.accumulate();
     }
     optimizer.step(0.01 * scheduleFactor(schedule, step), { clipNorm: 1 });

@@ -36,7 +36,7 @@ for (const executor of executors) {
     assertEquals(train.inputs, { x: "float32", y: "float32" });
     const batch = { x: f32([5, 8], (i) => Math.sin(i)), y: f32([5], (i) => i / 5) };
     const random = { seed: 1, stream: "dropout", step: 0 };
-    const { loss, aux } = await train.step(batch, random);
+    const { loss, aux } = await train.step(batch, { random });
     assertEquals(Object.keys(aux), ["out"]);
     const out = aux.out.data as Float32Array;
     const byHand = out.reduce((a, v, i) => a + (v - i / 5) ** 2, 0) / 5;
@@ -47,7 +47,7 @@ for (const executor of executors) {
       const losses: number[] = [];
       for (const sign of [1, -1]) {
         data[index] = value + sign * DIFFERENCE_STEP;
-        losses.push((await train.step(batch, random)).loss);
+        losses.push((await train.step(batch, { random })).loss);
       }
       data[index] = value;
       const { offset } = store.layout.segments.find((s) => s.name === name)!;
@@ -60,7 +60,7 @@ for (const executor of executors) {
       );
     }
     await train.dispose();
-    await assertRejects(() => train.step(batch, random), DeepragError, "disposed");
+    await assertRejects(() => train.step(batch, { random }), DeepragError, "disposed");
   });
 }
 

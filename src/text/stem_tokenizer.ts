@@ -76,11 +76,11 @@ function checkedStopWords(words: Iterable<string>): string[] {
  * that is neither letter nor digit separates tokens: "US$3" gives us, 3 and "O'Brien" o, brien. Scripts
  * without spaces between words are not segmented. `<pad>` is 0, `<unk>` is 1, then stems follow by
  * falling frequency, equal ones in code unit order. All of this is data inside the file, so that any
- * library gives the same ids, but for characters younger than its Unicode tables. One needs help: `@huggingface/tokenizers` on its own, without
- * {@linkcode loadTokenizer}, takes the unknown token from `tokenizer_config.json`
- * (`{"unk_token": "<unk>", "pad_token": "<pad>"}`).
+ * library gives the same ids, but for characters younger than its Unicode tables. One needs help:
+ * `@huggingface/tokenizers` on its own, without {@linkcode loadTokenizer}, takes the unknown token from
+ * `tokenizer_config.json` (`{"unk_token": "<unk>", "pad_token": "<pad>"}`).
  *
- * Reading a text costs time in proportion to its length (about 9 MB/s of English). An inflection that
+ * Reading a text costs time in proportion to its length (about 4 MB/s of English). An inflection that
  * the rules do not know, such as "wrote", stays a word of its own.
  *
  * @param texts What to learn the vocabulary from, in any order

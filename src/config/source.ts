@@ -61,11 +61,15 @@ const builtinSource: ConfigSource = {
  * code where the code is a local file, the copies built into it.
  *
  * @param configDir The user's own folder
+ * @param moduleUrl Where this code was loaded from
  */
-export function configSource(configDir?: string): ConfigSource {
+export function configSource(
+  configDir?: string,
+  moduleUrl: string = import.meta.url,
+): ConfigSource {
   const sources = [builtinSource];
-  if (import.meta.url.startsWith("file:")) {
-    const root = dirname(dirname(dirname(fromFileUrl(import.meta.url))));
+  if (moduleUrl.startsWith("file:")) {
+    const root = dirname(dirname(dirname(fromFileUrl(moduleUrl))));
     sources.unshift(folderSource(join(root, "configs"), "configs"));
   }
   if (configDir !== undefined) sources.unshift(folderSource(configDir, configDir));

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { generatedFiles } from "../../../configs/generate.ts";
 import { builtinConfigs } from "../../../src/config/builtin.ts";
 import { composeConfig, configKeys, type ResolvedConfig } from "../../../src/config/mod.ts";
+import { configSource } from "../../../src/config/source.ts";
 import { configSchema } from "../../../src/config/schema.ts";
 
 const root = new URL("../../../", import.meta.url);
@@ -30,6 +31,16 @@ Deno.test("every built-in file composes, by itself or as a configuration", () =>
     if (folder === "train" || !file) composeConfig({ configName: name });
     else composeConfig({ overrides: [`${folder}=${file}`, ...overrides] });
   }
+});
+
+Deno.test("code that was loaded from the network needs no files", () => {
+  const source = configSource(
+    undefined,
+    "https://jsr.io/@deeprag/deeprag/0.1.0/src/config/source.ts",
+  );
+  assertEquals(source.read("defaults")?.origin, "built-in defaults.yaml");
+  assertEquals(source.list("docid"), ["atomic", "naive", "semantic"]);
+  assertEquals(source.read("toString"), undefined);
 });
 
 Deno.test("every built-in file points editors to the schema", () => {

@@ -105,7 +105,7 @@ export class Optimizer {
   /**
    * Add the gradients in the store to those of earlier batches; the next step uses their mean.
    *
-   * @throws {DeepragError} If the store was made without `accumulate`
+   * @throws {DeepragError} If the store was made without `accumulate`, or holds row-sparse parameters
    */
   accumulate(): void {
     this.#refuseWhileSwapped("accumulate gradients");
@@ -113,6 +113,12 @@ export class Optimizer {
     if (!accumulated) {
       throw new DeepragError(
         "Cannot accumulate gradients: make the store with `accumulate: true`",
+      );
+    }
+    const sparse = this.store.layout.segments.find((s) => s.isRowSparse);
+    if (sparse) {
+      throw new DeepragError(
+        `Cannot accumulate gradients of ${sparse.name}: each batch has rows of its own`,
       );
     }
     if (this.#batches++ === 0) accumulated.set(gradients);

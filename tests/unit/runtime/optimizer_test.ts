@@ -1,6 +1,6 @@
 import { assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DeepragError } from "../../../src/errors.ts";
-import { sgd } from "../../../src/optim/mod.ts";
+import { adamw, sgd } from "../../../src/optim/mod.ts";
 import { Optimizer, ParameterStore, type ParameterStoreOptions } from "../../../src/runtime/mod.ts";
 import type { ParamSpecs } from "../../../src/tensor/params.ts";
 
@@ -107,4 +107,21 @@ Deno.test("what cannot work is refused with the remedy", async () => {
   assertThrows(() => optimizer.step(1, { clipNorm: 0 }), DeepragError, "not > 0");
   assertThrows(() => optimizer.step(1, { scale: Infinity }), DeepragError, "scale is Infinity");
   await assertRejects(() => optimizer.withAverage(() => Promise.resolve()), DeepragError, "none");
+});
+
+Deno.test("row-sparse parameters: their rows count in the norm, and batches cannot be summed", () => {
+  const sparse: ParamSpecs = {
+    e: { shape: [4, 4], init: { kind: "constant", value: 0 }, isRowSparse: true, decay: false },
+    b: specs.b,
+  };
+  const store = new ParameterStore(sparse, { rule: adamw(), accumulate: true });
+  const optimizer = new Optimizer(store);
+  // Two rows of 4 ones stand at the start; what stands behind them is left over from earlier.
+  store.gradients.e.data.fill(1, 0, 8).fill(1e6, 8);
+  store.gradients.b.data[0] = 1;
+  const { gradNorm } = optimizer.step(0.1, { rows: { e: Int32Array.of(0, 3) } });
+  assertEquals(gradNorm, 3);
+  const moved = Array.from(store.params.e.data, (x) => x !== 0);
+  assertEquals(moved, Array.from({ length: 16 }, (_, i) => i < 4 || i >= 12));
+  assertThrows(() => optimizer.accumulate(), DeepragError, "rows of its own");
 });

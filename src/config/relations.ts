@@ -33,6 +33,14 @@ const relations: readonly Relation[] = [
         : undefined,
   },
   {
+    reads: ["training.accumulate", "model.family"],
+    problem: ({ training, model }) =>
+      training.accumulate > 1 && model.family === "lexical"
+        ? "must be 1 for a lexical model, whose batches touch different rows; use a larger " +
+          "training.batch_size"
+        : undefined,
+  },
+  {
     reads: ["training.mix"],
     problem: ({ training }) =>
       Object.values(training.mix).every((ratio) => ratio === 0)

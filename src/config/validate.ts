@@ -1,7 +1,7 @@
 /** From nested keys to a configuration, or to the list of everything that is wrong with them. @module */
 import { closestString } from "@std/text/closest-string";
 import { ConfigError, type ConfigProblem } from "../errors.ts";
-import { type ConfigKey, configKeys } from "./json_schema.ts";
+import { configKeys } from "./json_schema.ts";
 import { relationProblems } from "./relations.ts";
 import { configSchema } from "./schema.ts";
 import { isTree, type LayeredTree, type Tree } from "./tree.ts";
@@ -10,7 +10,8 @@ import type { ResolvedConfig } from "./types.ts";
 const lastName = (key: string): string => key.slice(key.lastIndexOf(".") + 1);
 
 /** What to write instead of an unknown key. */
-function unknownKeyMessage(key: string, family: unknown, known: readonly ConfigKey[]): string {
+function unknownKeyMessage(key: string, family: unknown): string {
+  const known = configKeys();
   const other = known.find((k) => k.key === key);
   if (other) return `is a key of the family ${other.family}, but model.family is ${family}`;
   const parent = key.slice(0, key.length - lastName(key).length);
@@ -68,13 +69,12 @@ export function validateConfig(
   const parsed = configSchema.safeParse(tree.values);
   const problems: ConfigProblem[] = interpolations(tree.values, "");
   const bad: PropertyKey[][] = [];
-  const known = configKeys();
   const family = isTree(tree.values.model) ? tree.values.model.family : undefined;
   for (const issue of parsed.error?.issues ?? []) {
     if (issue.code === "unrecognized_keys") {
       for (const name of issue.keys) {
         const key = [...issue.path, name].join(".");
-        problems.push({ key, message: unknownKeyMessage(key, family, known) });
+        problems.push({ key, message: unknownKeyMessage(key, family) });
         bad.push([...issue.path, name]);
       }
     } else {

@@ -30,7 +30,7 @@ const LINE_FEED = 10;
 /**
  * Records of a JSON Lines file, one at a time: memory does not grow with the file.
  *
- * A UTF-8 byte order mark, CRLF line ends, blank lines and a missing last line end are fine.
+ * Byte order marks (also where files were joined), CRLF line ends, blank lines and a missing last line end are fine.
  *
  * @param path File to read
  * @throws {DataError} With file and line: broken JSON (with the place), bytes that are not UTF-8, a
@@ -70,7 +70,7 @@ export async function* readTextLines(
   options: ReadLinesOptions = {},
 ): AsyncGenerator<TextLine, void, undefined> {
   const { maxLineBytes = MAX_LINE_BYTES } = options;
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const decoder = new TextDecoder("utf-8", { fatal: true });
   let line = 0;
   for await (const bytes of readByteLines(path, maxLineBytes)) {
     line++;
@@ -84,7 +84,6 @@ export async function* readTextLines(
         { cause },
       );
     }
-    if (line === 1 && text.startsWith("\ufeff")) text = text.slice(1);
     if (text.endsWith("\r")) text = text.slice(0, -1);
     if (text.trim() !== "") yield { line, text };
   }

@@ -1,8 +1,15 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import fc from "fast-check";
 import { DataError } from "../../../src/errors.ts";
 import {
+  coverageGroups,
   type Dataset,
   describeDataset,
   readDataset,
@@ -124,7 +131,8 @@ Deno.test("readDataset: a BEIR folder becomes the same dataset", async () => {
       _id: "q3",
       text: "C?",
     }),
-    "qrels/train.tsv": "query-id\tcorpus-id\tscore\nq2\td1\t1\nq1\td3\t2\nq2\td2\t1\nq2\td3\t0\n",
+    "qrels/train.tsv":
+      "query-id\tcorpus-id\tscore\r\nq2\td1\t1\r\nq1\td3\t2\nq2\td2\t1\nq2\td3\t0\n",
     "qrels/test.tsv": "q3\td3\t0\n",
   };
   await withFolder(files, async (folder) => {
@@ -230,6 +238,49 @@ Deno.test("writeDataset: refuses stale parts, odd part names and unwritable fold
       'part "../x" cannot be part of a file name',
     );
   });
+});
+
+Deno.test("describeDataset and coverageGroups: counted by hand", () => {
+  const query = (queryId: string, docIds: string[], answers: string[] = []) => ({
+    queryId,
+    query: "Who is it?",
+    docIds,
+    answers,
+  });
+  const dataset: Dataset = {
+    documents: [
+      { docId: "a", title: "Two words", text: "and  three\nmore" },
+      { docId: "b", title: "", text: "one" },
+      { docId: "c", title: "", text: "one two" },
+      { docId: "d", title: "", text: "one two three four" },
+    ],
+    queries: {
+      train: [query("1", ["a"]), query("2", ["a", "b"], ["x"])],
+      dev: [query("1", ["c", "b"]), query("2", ["d"]), query("3", [])],
+    },
+  };
+  const { fingerprint, ...rest } = describeDataset(dataset);
+  assertEquals(fingerprint.length, 64);
+  const words = { min: 3, median: 3, mean: 3, max: 3 };
+  assertEquals(rest, {
+    documents: 4,
+    words: { min: 1, median: 2, mean: 3, max: 5 },
+    withoutTrainingQuestions: 2,
+    parts: {
+      train: { questions: 2, withoutDocuments: 0, withSeveralDocuments: 1, withAnswers: 1, words },
+      dev: { questions: 3, withoutDocuments: 1, withSeveralDocuments: 1, withAnswers: 0, words },
+    },
+  });
+  assertEquals(describeDataset({ documents: [], queries: {} }).words.median, NaN);
+  assertEquals(coverageGroups(dataset, "dev"), {
+    "with training questions": [true, false, false],
+    "without training questions": [false, true, false],
+  });
+  assertThrows(
+    () => coverageGroups(dataset, "test"),
+    DataError,
+    'part "test": the dataset has train, dev',
+  );
 });
 
 const corpora: [string, number, Record<string, number>, number][] = [

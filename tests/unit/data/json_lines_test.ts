@@ -14,7 +14,7 @@ async function failure(content: string | Uint8Array, maxLineBytes?: number): Pro
 }
 
 Deno.test("readJsonLines: mark, CRLF, blank lines and a missing last line end are fine", async () => {
-  const content = '\ufeff{"a":1}\r\n\r\n  \n"caf\u00e9 \ufeff"\r\n[2]';
+  const content = '\ufeff{"a":1}\r\n\r\n  \n"caf\u00e9 \ufeff"\r\n\ufeff[2]';
   await withFolder({ "a.jsonl": content, "empty.jsonl": "" }, async (folder) => {
     assertEquals(await Array.fromAsync(readJsonLines(`${folder}/a.jsonl`)), [
       { line: 1, value: { a: 1 } },
@@ -85,8 +85,12 @@ Deno.test("readJsonLines: a missing file or a folder is named", async () => {
   });
 });
 
-Deno.test("readJsonLines: stopping early closes the file", async () => {
-  await withFolder({ "a.jsonl": "1\n2\n3\n" }, async (folder) => {
-    for await (const { value } of readJsonLines(`${folder}/a.jsonl`)) if (value === 2) break;
-  });
-});
+Deno.test(
+  "readJsonLines: stopping early closes the file",
+  { sanitizeResources: true },
+  async () => {
+    await withFolder({ "a.jsonl": "1\n2\n3\n" }, async (folder) => {
+      for await (const { value } of readJsonLines(`${folder}/a.jsonl`)) if (value === 2) break;
+    });
+  },
+);

@@ -1,6 +1,6 @@
 /** Generated from `kernels.wat` by `tests/unit/optim/assemble_kernels.ts`. @module */
 
-/** The assembled kernels, base64. */
+/** The assembled module, base64. */
 export const KERNELS_BASE64: string = [
   "AGFzbQEAAAABOQZgBH9/f30AYAJ/fwF8YA1/f39/f319fX19fX19AGAFf39/fX0BfGAEf39/fQF8YAd/f39/fX19AAIS",
   "AQNlbnYGbWVtb3J5AgEBgIAEAwgHAAABAgMEBQdXBwRheHB5AAAEbGVycAABDnN1bV9vZl9zcXVhcmVzAAIFYWRhbXcA",

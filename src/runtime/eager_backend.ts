@@ -3,7 +3,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { DeepragError, KernelError } from "../errors.ts";
 import { registerGradients } from "../graph/mod.ts";
 import { sizeOf } from "../tensor/host_tensor.ts";
-import { fillKeepMask, KEEP_MASK, type KeepMaskAttrs } from "../tensor/keep_mask.ts";
+import { fillKeepMask } from "../tensor/fill_keep_mask.ts";
+import { KEEP_MASK, type KeepMaskAttrs } from "../tensor/keep_mask.ts";
 import type { RandomKey } from "../tensor/random.ts";
 import { requireRandom } from "./signature.ts";
 

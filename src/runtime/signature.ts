@@ -5,10 +5,11 @@
  * @module
  */
 import { DeepragError, ShapeError } from "../errors.ts";
-import { evaluateSize, formatSize, type SizeExpr, type Sizes } from "../graph/mod.ts";
-import type { Program, ProgramInput } from "../graph/mod.ts";
+// Not from mod.ts: a worker that only runs sessions needs no tfjs.
+import { evaluateSize, formatSize, type SizeExpr, type Sizes } from "../graph/sizes.ts";
+import type { Program, ProgramInput } from "../graph/program.ts";
 import { type DType, type DTypeArrays, type HostTensor, sizeOf } from "../tensor/host_tensor.ts";
-import { fillKeepMask } from "../tensor/keep_mask.ts";
+import { fillKeepMask } from "../tensor/fill_keep_mask.ts";
 import type { RandomKey } from "../tensor/random.ts";
 import type { HostTensors } from "./executor.ts";
 

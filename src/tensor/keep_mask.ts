@@ -9,7 +9,8 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { type RandomKey, randomStream } from "./random.ts";
+
+export { fillKeepMask } from "./fill_keep_mask.ts";
 
 /** Name under which backends register the kernel. */
 export const KEEP_MASK = "KeepMask";
@@ -31,24 +32,4 @@ export interface KeepMaskAttrs {
 export function keepMask(shape: readonly number[], keepProb: number): tf.Tensor {
   const attrs = { shape: [...shape], keepProb };
   return tf.engine().runKernel(KEEP_MASK, {}, attrs as unknown as tf.NamedAttrMap) as tf.Tensor;
-}
-
-/**
- * Fill `out` with the mask of site `site` of a run.
- *
- * @param out Receives ones and zeros
- * @param key Stream of the run
- * @param site Index of the call within the program, from 0
- * @param keepProb Probability of a one
- */
-export function fillKeepMask(
-  out: Float32Array,
-  key: RandomKey,
-  site: number,
-  keepProb: number,
-): Float32Array {
-  const stream = randomStream({ ...key, stream: `${key.stream}/${site}` });
-  const limit = keepProb * 2 ** 32;
-  for (let i = 0; i < out.length; i++) out[i] = stream.uint32() < limit ? 1 : 0;
-  return out;
 }

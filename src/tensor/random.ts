@@ -60,6 +60,18 @@ export function philox4x32(block: Uint32Array, key0: number, key1: number): void
   block[3] = c3;
 }
 
+/**
+ * What a key means to Philox: two words of key, and the two upper words of the counter, whose lower
+ * two count the blocks.
+ */
+export function philoxWords(key: RandomKey): { key: [number, number]; step: [number, number] } {
+  const high = Math.floor(key.seed / 2 ** 32);
+  return {
+    key: [key.seed >>> 0, (hashName(key.stream) ^ Math.imul(high, W0)) >>> 0],
+    step: [key.step >>> 0, Math.floor(key.step / 2 ** 32) >>> 0],
+  };
+}
+
 /** A stream of numbers that is a pure function of its key. */
 export class RandomStream {
   readonly #key: readonly [number, number];
@@ -70,9 +82,9 @@ export class RandomStream {
 
   /** @param key Which numbers */
   constructor(key: RandomKey) {
-    const high = Math.floor(key.seed / 2 ** 32);
-    this.#key = [key.seed >>> 0, (hashName(key.stream) ^ Math.imul(high, W0)) >>> 0];
-    this.#step = [key.step >>> 0, Math.floor(key.step / 2 ** 32) >>> 0];
+    const words = philoxWords(key);
+    this.#key = words.key;
+    this.#step = words.step;
   }
 
   #refill(): void {

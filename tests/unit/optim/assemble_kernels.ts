@@ -1,6 +1,6 @@
 /**
- * Assembles `src/optim/kernels.wat`. As a script it writes `src/optim/kernels_wasm.ts`; as a module
- * it lets a test prove that the committed bytes are what the source says.
+ * Assembles the WebAssembly sources of the project. As a script it writes the TypeScript modules that
+ * hold the bytes; as a module it lets tests prove that the committed bytes are what the sources say.
  *
  *     deno run -A tests/unit/optim/assemble_kernels.ts
  *
@@ -9,27 +9,31 @@
 // deno-lint-ignore no-import-prefix -- an assembler is needed here only, not by the product
 import wabt from "npm:wabt@1.0.37";
 
-const SOURCE = new URL("../../../src/optim/kernels.wat", import.meta.url);
-const TARGET = new URL("../../../src/optim/kernels_wasm.ts", import.meta.url);
+const SOURCES = ["src/optim/kernels", "src/tensor/keep_mask"];
 
-/** The bytes of the WebAssembly module, as base64. */
-export async function assembleKernels(): Promise<string> {
-  const source = await Deno.readTextFile(SOURCE);
-  const module = (await wabt()).parseWat("kernels.wat", source, { simd: true });
+const root = new URL("../../../", import.meta.url);
+
+/** The bytes of one WebAssembly module, as base64. */
+export async function assemble(source: string): Promise<string> {
+  const text = await Deno.readTextFile(new URL(`${source}.wat`, root));
+  const module = (await wabt()).parseWat(`${source}.wat`, text, { simd: true });
   const bytes = module.toBinary({}).buffer;
   return btoa(String.fromCharCode(...bytes));
 }
 
 if (import.meta.main) {
-  const lines = (await assembleKernels()).match(/.{1,92}/g)!.map((x) => `  "${x}",`).join("\n");
-  await Deno.writeTextFile(
-    TARGET,
-    `/** Generated from \`kernels.wat\` by \`tests/unit/optim/assemble_kernels.ts\`. @module */
+  for (const source of SOURCES) {
+    const lines = (await assemble(source)).match(/.{1,92}/g)!.map((x) => `  "${x}",`).join("\n");
+    const file = source.split("/").at(-1)!;
+    await Deno.writeTextFile(
+      new URL(`${source}_wasm.ts`, root),
+      `/** Generated from \`${file}.wat\` by \`tests/unit/optim/assemble_kernels.ts\`. @module */
 
-/** The assembled kernels, base64. */
-export const KERNELS_BASE64: string = [
+/** The assembled module, base64. */
+export const ${file.toUpperCase()}_BASE64: string = [
 ${lines}
 ].join("");
 `,
-  );
+    );
+  }
 }

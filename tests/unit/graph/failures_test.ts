@@ -38,6 +38,18 @@ Deno.test("a branch on a size is refused", () => {
   assertRefused((x) => x.shape[1]! > 215 ? tf.neg(x) : tf.exp(x), TraceError, "Neg", "Exp");
 });
 
+Deno.test("operands that change places with a size are refused", () => {
+  assertRefused(
+    (x) => {
+      const pair = [tf.neg(x), tf.exp(x)];
+      if (x.shape[1]! > 215) pair.reverse();
+      return tf.add(tf.sub(pair[0], pair[1]), tf.mul(tf.neg(x), tf.exp(x)));
+    },
+    TraceError,
+    "which tensor it is follows a size",
+  );
+});
+
 Deno.test("a loop over a size is refused", () => {
   assertRefused(
     (x) => {

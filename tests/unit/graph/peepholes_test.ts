@@ -1,9 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { assert, assertEquals } from "@std/assert";
+import * as ort from "onnxruntime-node";
+import { assertEquals } from "@std/assert";
 import { type Program, record, toOnnx, withGradients } from "../../../src/graph/mod.ts";
-import { hostTensor } from "../../../src/tensor/host_tensor.ts";
 import { randomStream } from "../../../src/tensor/random.ts";
-import { runOnnx } from "../../parity.ts";
 
 type Run = (x: tf.Tensor) => tf.Tensor;
 
@@ -69,28 +68,32 @@ Deno.test("gradients of one table are scattered once, with ScatterElements", () 
 });
 
 Deno.test("a repeated index is summed right on two threads, every time", async () => {
-  // ONNX Runtime's ScatterND with reduction "add" loses updates here in about every run.
-  const N = 2048, D = 256, V = 4096, DISTINCT = 64, RUNS = 5;
+  // ONNX Runtime's ScatterND with reduction "add" gets rows wrong in most of these runs on an
+  // idle machine; the test above fails with it anywhere.
+  const N = 2560, D = 256, V = 8192, DISTINCT = 64, RUNS = 12;
   const program: Program = {
     name: "scatter",
     inputs: { ids: { dtype: "int32", shape: ["N"] }, x: { dtype: "float32", shape: ["N", D] } },
     run: ({ ids, x }) => ({ sums: tf.unsortedSegmentSum(x, ids as tf.Tensor1D, V) }),
   };
-  const { model } = toOnnx(record(program));
   const random = randomStream({ seed: 1, stream: "scatter", step: 0 });
   const ids = Int32Array.from({ length: N }, () => random.int(DISTINCT));
   const expected = new Float32Array(V);
   for (const id of ids) expected[id]++;
-  const inputs = {
-    ids: hostTensor("int32", ids, [N]),
-    x: hostTensor("float32", new Float32Array(N * D).fill(1), [N, D]),
+  const session = await ort.InferenceSession.create(toOnnx(record(program)).model, {
+    intraOpNumThreads: 2,
+  });
+  const feeds = {
+    ids: new ort.Tensor("int32", ids, [N]),
+    x: new ort.Tensor("float32", new Float32Array(N * D).fill(1), [N, D]),
   };
+  let wrong = 0;
   for (let run = 0; run < RUNS; run++) {
-    const { sums } = await runOnnx(model, inputs);
+    const sums = (await session.run(feeds)).sums.data as Float32Array;
     for (let v = 0; v < DISTINCT; v++) {
-      for (let d = 0; d < D; d++) {
-        assert(sums.data[v * D + d] === expected[v], `row ${v}, run ${run}`);
-      }
+      if (sums.subarray(v * D, (v + 1) * D).some((x) => x !== expected[v])) wrong++;
     }
   }
+  await session.release();
+  assertEquals(wrong, 0);
 });

@@ -106,17 +106,25 @@ export function timesTransposed(
 }
 
 /**
- * XᵀX in float64.
+ * XᵀY in float64.
  *
  * @param X [n, width]
+ * @param Y [n, width]
  * @returns [width, width]
  */
-export function productWithItself(X: Float32Array, n: number, width: number): Float64Array {
+export function transposedTimes(
+  X: Float32Array,
+  Y: Float32Array,
+  n: number,
+  width: number,
+): Float64Array {
   const total = new Float64Array(width * width), part = new Float64Array(width * width);
   for (let from = 0; from < n; from += STRIP) {
     const k = Math.min(STRIP, n - from);
-    const flipped = transposed(X.subarray(from * width, (from + k) * width), k, width);
-    matmulNT(flipped, flipped, part, { n: width, m: width, k });
+    const flip = (A: Float32Array): Float32Array =>
+      transposed(A.subarray(from * width, (from + k) * width), k, width);
+    const flipped = flip(X);
+    matmulNT(flipped, X === Y ? flipped : flip(Y), part, { n: width, m: width, k });
     for (let i = 0; i < total.length; i++) total[i] += part[i];
   }
   return total;

@@ -1,19 +1,23 @@
 /** Orthonormal bases of tall matrices. @module */
-import { productWithItself, timesTransposed } from "./_matmul.ts";
+import { timesTransposed, transposedTimes } from "./_matmul.ts";
 
 /** A column whose part across those before it is below this share (squared) depends on them. */
 const DEPENDENT = 1e-12;
 
 /**
- * An orthonormal basis of the columns' span: X·R⁻¹ with XᵀX = RᵀR, twice (Cholesky QR 2; Yamamoto et
- * al. 2015). Columns that depend on earlier ones become 0.
+ * A basis of the columns' span: X·R⁻¹ with XᵀX = RᵀR. Two passes make it orthonormal to rounding
+ * (Cholesky QR 2; Yamamoto et al. 2015), one is enough between power iterations. Columns that depend
+ * on earlier ones become 0.
  *
  * @param X [n, width]
  * @returns [n, width]
  */
-export function orthonormalised(X: Float32Array, n: number, width: number): Float32Array {
-  for (let pass = 0; pass < 2; pass++) {
-    const inverse = inverseFactor(productWithItself(X, n, width), width);
+export function orthonormalised(
+  X: Float32Array,
+  { n, width, passes }: { n: number; width: number; passes: 1 | 2 },
+): Float32Array {
+  for (let pass = 0; pass < passes; pass++) {
+    const inverse = inverseFactor(transposedTimes(X, X, n, width), width);
     X = timesTransposed(X, inverse, { n, m: width, k: width });
   }
   return X;

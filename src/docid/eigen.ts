@@ -15,7 +15,8 @@ export interface SymmetricEigen {
  * Computations", §8.3; Wilkinson & Reinsch 1971, `tred2` and `tql2`).
  *
  * Departures, for speed alone: the rank-2 update of one reflection and the product for the next go
- * over the matrix together; the rotations of one QL sweep are collected and then applied row by row.
+ * over the matrix together; reflections go over a few columns, and rotations of several sweeps over a
+ * few rows at a time, so that these stay in the cache.
  *
  * @param matrix [n, n] symmetric; not changed
  * @param n Rows and columns
@@ -122,34 +123,81 @@ function updateAndMultiply(
   }
 }
 
+/** Columns that go through all reflections together: with 2,000 rows they fit the cache. */
+const STRIP = 4;
+
 /** The product of all reflections, [n, n]. */
 function accumulate(reflections: Float64Array, factors: Float64Array, n: number): Float64Array {
-  const Q = new Float64Array(n * n), product = new Float64Array(n);
-  for (let i = 0; i < n; i++) Q[i * n + i] = 1;
-  for (let k = n - 2; k >= 0; k--) {
-    if (factors[k] === 0) continue;
-    const v = reflections.subarray(k * n, (k + 1) * n);
-    product.fill(0);
-    // Q -= factor·v·(vᵀ·Q), within rows and columns from k + 1
-    let i = k + 1;
-    for (; i + 4 <= n; i += 4) {
-      const v0 = v[i], v1 = v[i + 1], v2 = v[i + 2], v3 = v[i + 3];
-      for (let j = k + 1, a = i * n + j, b = a + n, c = b + n, d = c + n; j < n; j++) {
-        product[j] += v0 * Q[a++] + v1 * Q[b++] + v2 * Q[c++] + v3 * Q[d++];
-      }
+  const Q = new Float64Array(n * n), strip = new Float64Array(n * STRIP);
+  for (let start = 0; start < n; start += STRIP) {
+    // Reflections from `last` on leave these columns of the identity as they are.
+    const width = Math.min(STRIP, n - start), last = Math.min(start + width - 1, n - 1);
+    strip.fill(0);
+    for (let j = 0; j < width; j++) strip[(start + j) * STRIP + j] = 1;
+    for (let k = last - 1; k >= 0; k--) {
+      if (factors[k] !== 0) reflect(strip, reflections, { factor: factors[k], k, n });
     }
-    for (; i < n; i++) for (let j = k + 1; j < n; j++) product[j] += v[i] * Q[i * n + j];
-    for (i = k + 1; i < n; i++) {
-      const scale = factors[k] * v[i];
-      for (let j = k + 1, a = i * n + j; j < n; j++) Q[a++] -= scale * product[j];
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j < width; j++) Q[i * n + start + j] = strip[i * STRIP + j];
     }
   }
   return Q;
 }
 
+/** strip -= factor·v·(vᵀ·strip), with v in row k of the reflections. */
+function reflect(
+  strip: Float64Array,
+  reflections: Float64Array,
+  { factor, k, n }: { factor: number; k: number; n: number },
+): void {
+  let p0 = 0, p1 = 0, p2 = 0, p3 = 0;
+  const row = k * n, first = (k + 1) * STRIP;
+  for (let i = k + 1, at = first; i < n; i++, at += STRIP) {
+    const v = reflections[row + i];
+    p0 += v * strip[at];
+    p1 += v * strip[at + 1];
+    p2 += v * strip[at + 2];
+    p3 += v * strip[at + 3];
+  }
+  p0 *= factor;
+  p1 *= factor;
+  p2 *= factor;
+  p3 *= factor;
+  for (let i = k + 1, at = first; i < n; i++, at += STRIP) {
+    const v = reflections[row + i];
+    strip[at] -= v * p0;
+    strip[at + 1] -= v * p1;
+    strip[at + 2] -= v * p2;
+    strip[at + 3] -= v * p3;
+  }
+}
+
+/** Rotations of one QL sweep: of columns i and i + 1 for i = to - 1 … from. */
+interface Sweep {
+  from: number;
+  to: number;
+  readonly cosines: Float64Array;
+  readonly sines: Float64Array;
+}
+
+/** Sweeps that are collected before they go over the eigenvectors, row by row, out of the cache. */
+const SWEEPS = 8;
+
 /** Implicit QL on (d, e); the rotations also go over the columns of Z [n, n]. */
 function diagonalise(d: Float64Array, e: Float64Array, Z: Float64Array, n: number): void {
-  const cosines = new Float64Array(n), sines = new Float64Array(n);
+  const sweeps = Array.from({ length: SWEEPS }, (): Sweep => ({
+    from: 0,
+    to: 0,
+    cosines: new Float64Array(n),
+    sines: new Float64Array(n),
+  }));
+  let waiting = 0;
+  const flush = (): void => {
+    for (let row = 0; row < n; row += 4) {
+      for (let i = 0; i < waiting; i++) rotateRows(Z, n, row, sweeps[i]);
+    }
+    waiting = 0;
+  };
   for (let l = 0; l < n; l++) {
     for (;;) {
       let m = l;
@@ -159,19 +207,21 @@ function diagonalise(d: Float64Array, e: Float64Array, Z: Float64Array, n: numbe
         m++;
       }
       if (m === l) break;
-      const until = sweep(d, e, l, m, { cosines, sines });
-      rotateColumns(Z, n, until, m, { cosines, sines });
+      const next = sweeps[waiting++];
+      next.to = m;
+      next.from = sweep(d, e, l, next);
+      if (waiting === SWEEPS) flush();
     }
   }
+  flush();
 }
 
-/** One QL sweep with Wilkinson's shift from m up to l; returns the last index that was rotated. */
+/** One QL sweep with Wilkinson's shift from `to` up to l; returns the last index that was rotated. */
 function sweep(
   d: Float64Array,
   e: Float64Array,
   l: number,
-  m: number,
-  { cosines, sines }: { cosines: Float64Array; sines: Float64Array },
+  { to: m, cosines, sines }: Sweep,
 ): number {
   let g = (d[l + 1] - d[l]) / (2 * e[l]);
   const radius = Math.hypot(g, 1);
@@ -202,41 +252,38 @@ function sweep(
   return l;
 }
 
-/** Apply rotations m - 1 … l, each of columns i and i + 1, to every row of Z. */
-function rotateColumns(
-  Z: Float64Array,
-  n: number,
-  l: number,
-  m: number,
-  { cosines, sines }: { cosines: Float64Array; sines: Float64Array },
-): void {
-  let row = 0;
-  for (; row + 4 <= n; row += 4) {
-    let a = row * n + m, b = a + n, x = b + n, y = x + n;
-    let fa = Z[a], fb = Z[b], fx = Z[x], fy = Z[y];
-    for (let i = m - 1; i >= l; i--) {
-      const c = cosines[i], s = sines[i];
-      const ga = Z[a - 1], gb = Z[b - 1], gx = Z[x - 1], gy = Z[y - 1];
-      Z[a--] = s * ga + c * fa;
-      Z[b--] = s * gb + c * fb;
-      Z[x--] = s * gx + c * fx;
-      Z[y--] = s * gy + c * fy;
-      fa = c * ga - s * fa;
-      fb = c * gb - s * fb;
-      fx = c * gx - s * fx;
-      fy = c * gy - s * fy;
-    }
-    Z[a] = fa;
-    Z[b] = fb;
-    Z[x] = fx;
-    Z[y] = fy;
+/** Apply the rotations of a sweep to rows `row` … `row + 3` of Z. */
+function rotateRows(Z: Float64Array, n: number, row: number, sweep: Sweep): void {
+  const { from, to, cosines, sines } = sweep;
+  if (row + 4 > n) {
+    for (; row < n; row++) rotateRow(Z, row * n, sweep);
+    return;
   }
-  for (; row < n; row++) {
-    for (let i = m - 1, a = row * n + m; i >= l; i--, a--) {
-      const f = Z[a], g = Z[a - 1];
-      Z[a] = sines[i] * g + cosines[i] * f;
-      Z[a - 1] = cosines[i] * g - sines[i] * f;
-    }
+  let a = row * n + to, b = a + n, x = b + n, y = x + n;
+  let fa = Z[a], fb = Z[b], fx = Z[x], fy = Z[y];
+  for (let i = to - 1; i >= from; i--) {
+    const c = cosines[i], s = sines[i];
+    const ga = Z[a - 1], gb = Z[b - 1], gx = Z[x - 1], gy = Z[y - 1];
+    Z[a--] = s * ga + c * fa;
+    Z[b--] = s * gb + c * fb;
+    Z[x--] = s * gx + c * fx;
+    Z[y--] = s * gy + c * fy;
+    fa = c * ga - s * fa;
+    fb = c * gb - s * fb;
+    fx = c * gx - s * fx;
+    fy = c * gy - s * fy;
+  }
+  Z[a] = fa;
+  Z[b] = fb;
+  Z[x] = fx;
+  Z[y] = fy;
+}
+
+function rotateRow(Z: Float64Array, start: number, { from, to, cosines, sines }: Sweep): void {
+  for (let i = to - 1, a = start + to; i >= from; i--, a--) {
+    const f = Z[a], g = Z[a - 1];
+    Z[a] = sines[i] * g + cosines[i] * f;
+    Z[a - 1] = cosines[i] * g - sines[i] * f;
   }
 }
 

@@ -3,7 +3,7 @@ import { DataError } from "../errors.ts";
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import { randomStream } from "../tensor/random.ts";
 import { csrTimesDense, type SparseMatrix, transposeCsr } from "../tensor/sparse.ts";
-import { productWithItself, timesTransposed } from "./_matmul.ts";
+import { timesTransposed, transposedTimes } from "./_matmul.ts";
 import { orthonormalised } from "./_orthonormal.ts";
 import { symmetricEigen } from "./eigen.ts";
 
@@ -114,19 +114,28 @@ function randomisedSvd(
   const flipped = transposeCsr(matrix);
   let Q: Float32Array = new Float32Array(n * width);
   for (let i = 0; i < Q.length; i++) Q[i] = stream.normal();
+  const timesGram = (X: Float32Array): Float32Array =>
+    csrTimesDense(flipped, csrTimesDense(matrix, X, width), width);
   for (let i = 0; i <= powerIterations; i++) {
-    Q = csrTimesDense(flipped, csrTimesDense(matrix, Q, width), width);
-    Q = orthonormalised(Q, n, width);
+    Q = orthonormalised(timesGram(Q), { n, width, passes: i < powerIterations ? 1 : 2 });
   }
-  const MQ = csrTimesDense(matrix, Q, width);
-  const { values, vectors } = symmetricEigen(productWithItself(MQ, matrix.rows, width), width);
+  const small = transposedTimes(Q, timesGram(Q), n, width);
+  const { values, vectors } = symmetricEigen(symmetrised(small, width), width);
   const S = singularValues(values, rank);
   const turn = new Float32Array(rank * width);
   for (let j = 0; j < rank; j++) {
     for (let i = 0; i < width && S[j] > 0; i++) turn[j * width + i] = vectors[i * width + j];
   }
   const V = timesTransposed(Q, turn, { n, m: rank, k: width });
-  return finish(timesTransposed(MQ, turn, { n: matrix.rows, m: rank, k: width }), S, V);
+  return finish(csrTimesDense(matrix, V, rank), S, V);
+}
+
+/** (A + Aᵀ) / 2: rounding makes Qᵀ·(G·Q) a little lopsided. */
+function symmetrised(A: Float64Array, n: number): Float64Array {
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < i; j++) A[i * n + j] = A[j * n + i] = (A[i * n + j] + A[j * n + i]) / 2;
+  }
+  return A;
 }
 
 function singularValues(eigenvalues: Float64Array, rank: number): Float64Array {

@@ -10,6 +10,7 @@ import type { ScheduleConfig } from "../optim/mod.ts";
 import {
   broken,
   type CheckpointManifest,
+  encodeManifest,
   type JsonValue,
   MANIFEST,
   readManifest,
@@ -316,8 +317,7 @@ export async function saveCheckpoint(
         average: training?.average && await writeVector(temporary, "average", training.average),
       },
     };
-    const text = new TextEncoder().encode(JSON.stringify(manifest, null, 1));
-    await writeFlushed(join(temporary, MANIFEST), text);
+    await writeFlushed(join(temporary, MANIFEST), encodeManifest(manifest));
     await syncFolder(temporary);
     await replace(folder, temporary, step);
     await removeOld(folder, step, options);

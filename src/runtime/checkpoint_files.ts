@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "@std/path";
 import { z } from "zod";
 import { CheckpointError } from "../errors.ts";
-import { scheduleFactor } from "../optim/mod.ts";
+import type { ScheduleConfig } from "../optim/mod.ts";
 
 /** Anything JSON can hold. */
 export type JsonValue =
@@ -14,6 +14,56 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
+/** One vector of a checkpoint: float32, little endian, laid out as `parameters` says. */
+export interface VectorFile {
+  /** Name of the file in the folder. */
+  file: string;
+  /** Its size. */
+  sizeBytes: number;
+  /** Its checksum, hexadecimal. */
+  sha256: string;
+}
+
+/** What `manifest.json` of a checkpoint says. */
+export interface CheckpointManifest {
+  /** What this file is. */
+  format: "deeprag-checkpoint";
+  /** Version of the format. */
+  version: 1;
+  /** Training steps done. */
+  step: number;
+  /** How good the parameters are. */
+  metric?: number;
+  /** Seed of the run. */
+  seed?: number;
+  /** Learning-rate schedule. */
+  schedule?: ScheduleConfig;
+  /** Where reading the data stands. */
+  position?: JsonValue;
+  /** Whatever else the loop needs to go on. */
+  state?: JsonValue;
+  /** The optimiser; absent if only parameters were saved. */
+  optimizer?: {
+    /** Name of its rule. */
+    name: string;
+    /** Its hyperparameters. */
+    options: Record<string, number | boolean>;
+    /** Updates done. */
+    updates: number;
+  };
+  /** Places of the parameters, in elements of a flat vector. */
+  parameters: { name: string; shape: number[]; offset: number }[];
+  /** Files. */
+  vectors: {
+    /** Parameters. */
+    params: VectorFile;
+    /** State of the optimiser. */
+    state?: VectorFile;
+    /** Moving average of the parameters. */
+    average?: VectorFile;
+  };
+}
+
 const count = z.number().int().nonnegative();
 
 const vectorSchema = z.strictObject({
@@ -22,27 +72,19 @@ const vectorSchema = z.strictObject({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
-/** One vector of a checkpoint: float32, little endian, laid out as `parameters` says. */
-export type VectorFile = z.infer<typeof vectorSchema>;
-
-const scheduleSchema = z.strictObject({
-  kind: z.enum(["linear", "cosine", "constant", "inverseSqrt"]),
-  warmupSteps: z.number().optional(),
-  totalSteps: z.number().optional(),
-  minFactor: z.number().optional(),
-  timescale: z.number().optional(),
-}).refine((s) => {
-  scheduleFactor(s, 0);
-  return true;
-});
-
-const manifestSchema = z.strictObject({
+const manifestSchema: z.ZodType<CheckpointManifest> = z.strictObject({
   format: z.literal("deeprag-checkpoint"),
   version: z.literal(1),
   step: count,
   metric: z.number().optional(),
   seed: count.optional(),
-  schedule: scheduleSchema.optional(),
+  schedule: z.strictObject({
+    kind: z.enum(["linear", "cosine", "constant", "inverseSqrt"]),
+    warmupSteps: z.number().optional(),
+    totalSteps: z.number().optional(),
+    minFactor: z.number().optional(),
+    timescale: z.number().optional(),
+  }).optional(),
   position: z.json().optional(),
   state: z.json().optional(),
   optimizer: z.strictObject({
@@ -61,9 +103,6 @@ const manifestSchema = z.strictObject({
     average: vectorSchema.optional(),
   }),
 });
-
-/** What `manifest.json` of a checkpoint says. */
-export type CheckpointManifest = z.infer<typeof manifestSchema>;
 
 /** Name of the manifest. It is written last. */
 export const MANIFEST = "manifest.json";
@@ -148,6 +187,23 @@ export async function readVector(
   }
 }
 
+const problemsOf = (error: z.ZodError): string =>
+  error.issues.map((i) => `${i.path.join(".") || "it"}: ${i.message}`).join("; ");
+
+/**
+ * The content of a manifest file.
+ *
+ * @throws {CheckpointError} If JSON cannot hold it: a metric that is NaN, for one
+ */
+export function encodeManifest(manifest: CheckpointManifest): Uint8Array<ArrayBuffer> {
+  const text = JSON.stringify(manifest, null, 1);
+  const parsed = manifestSchema.safeParse(JSON.parse(text));
+  if (parsed.success) return new TextEncoder().encode(text);
+  throw new CheckpointError(
+    `Cannot write the checkpoint of step ${manifest.step}: ${problemsOf(parsed.error)}`,
+  );
+}
+
 /**
  * The manifest of a checkpoint.
  *
@@ -168,8 +224,7 @@ export async function readManifest(path: string): Promise<CheckpointManifest> {
   }
   const parsed = manifestSchema.safeParse(json);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((i) => `${i.path.join(".") || "it"}: ${i.message}`);
-  throw broken(path, `${MANIFEST} is not a manifest of version 1 (${problems.join("; ")})`);
+  throw broken(path, `${MANIFEST} is not a manifest of version 1 (${problemsOf(parsed.error)})`);
 }
 
 /** A rename survives a power cut only once its folder is flushed. Not every system can do that. */

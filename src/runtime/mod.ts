@@ -26,6 +26,7 @@ export {
 } from "./parameter_store.ts";
 export {
   createTrainStep,
+  type StepOptions,
   type TrainStep,
   type TrainStepOptions,
   type TrainStepResult,

@@ -227,7 +227,7 @@ Deno.test("a checkpoint of another model or optimiser is refused in words", asyn
   });
 });
 
-Deno.test("nothing is written while the moving average stands in for the parameters", async () => {
+Deno.test("what cannot be written is refused: averages in place, NaN, no folder", async () => {
   await inFolder(async (folder) => {
     const optimizer = toyOptimizer(), { store } = optimizer;
     store.training.gradients.fill(1);
@@ -239,6 +239,12 @@ Deno.test("nothing is written while the moving average stands in for the paramet
         "moving average",
       );
     });
+    await assertRejects(
+      () => saveCheckpoint(folder, { step: 1, metric: NaN }, { store }),
+      CheckpointError,
+      "metric: ",
+    );
+    assertEquals(await latestCheckpoint(folder), { skipped: [] });
     await assertRejects(
       () => saveCheckpoint("/dev/null/x", { step: 1 }, { store }),
       CheckpointError,

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import { DeepragError, ShapeError, TraceError } from "../../../src/errors.ts";
 import type { Program } from "../../../src/graph/mod.ts";
-import { sgd } from "../../../src/optim/mod.ts";
+import { adamw, sgd } from "../../../src/optim/mod.ts";
 import {
   createTrainStep,
   eagerExecutor,
@@ -85,6 +85,37 @@ Deno.test("parameters that do not fit the program are named, all of them", async
     DeepragError,
     "without an optimiser",
   );
+});
+
+Deno.test("of a row-sparse parameter the program sees the named rows, and theirs are the gradients", async () => {
+  const init = { kind: "constant", value: 0 } as const;
+  const specs: ParamSpecs = { e: { shape: [5, 4], init, isRowSparse: true } };
+  const store = new ParameterStore(specs, { rule: adamw() });
+  store.params.e.data.forEach((_, i) => store.params.e.data[i] = i);
+  const program: Program = {
+    name: "rows",
+    inputs: {
+      e: { dtype: "float32", shape: ["U", 4] },
+      places: { dtype: "int32", shape: ["N"] },
+    },
+    run: ({ e, places }) => ({ loss: tf.sum(tf.square(tf.gather(e, places))) }),
+  };
+  const train = await createTrainStep(onnxExecutor(), program, store);
+  // Rows 1 and 3 take part; the batch counts among those: row 3 twice, row 1 once.
+  const batch = { places: hostTensor("int32", Int32Array.of(1, 0, 1), [3]) };
+  const step = (rows: number[]): ReturnType<typeof train.step> =>
+    train.step(batch, { rows: { e: Int32Array.from(rows) } });
+  const { loss } = await step([1, 3]);
+  const squares = (row: number): number => [0, 1, 2, 3].reduce((a, c) => a + (4 * row + c) ** 2, 0);
+  assertEquals(loss, squares(1) + 2 * squares(3));
+  assertEquals(
+    Array.from(store.gradients.e.data.subarray(0, 8)),
+    [4, 5, 6, 7].map((x) => 2 * x).concat([12, 13, 14, 15].map((x) => 4 * x)),
+  );
+  await assertRejects(() => train.step(batch), ShapeError, "which rows of e take part");
+  await assertRejects(() => step([1, 5]), ShapeError, "row 5 of e");
+  await assertRejects(() => step([3, 1]), ShapeError, "row 1 of e");
+  await train.dispose();
 });
 
 const branching: Program = {

@@ -1,0 +1,256 @@
+/**
+ * One training step of T5 (loss, gradients, AdamW): ours, recorded and run by ONNX Runtime, against
+ * PyTorch eager and torch.compile, interleaved in one run.
+ *
+ *     deno run -A bench/train_step.ts [--config=small|t5-small] [--rounds=7] [--threads=2]
+ *       [--python=python3] [--no-compile] [--profile]
+ *
+ * Prints the ratios, the largest relative difference of a gradient, the peak memory of each process
+ * and, with --profile, the time of each kind of operator. The interpreter can also be named by the
+ * environment variable DEEPRAG_PYTHON; without PyTorch only our own figures are printed.
+ *
+ * @module
+ */
+import { cpuUsage } from "node:process";
+import { parseArgs } from "@std/cli/parse-args";
+import type { Program } from "../src/graph/mod.ts";
+import {
+  parseT5Config,
+  readSafetensors,
+  serialiseModel,
+  t5Loss,
+  t5ParamSpecs,
+} from "../src/model/mod.ts";
+import { adamw } from "../src/optim/mod.ts";
+import { createTrainStep, onnxExecutor, Optimizer, ParameterStore } from "../src/runtime/mod.ts";
+import { named, namedInts } from "../src/tensor/axes.ts";
+import { hostTensor } from "../src/tensor/host_tensor.ts";
+import { randomStream } from "../src/tensor/random.ts";
+import { profileProgram } from "./_profile.ts";
+
+const options = parseArgs(Deno.args, {
+  string: ["config", "python", "rounds", "threads"],
+  boolean: ["compile", "profile"],
+  negatable: ["compile"],
+  default: {
+    config: "small",
+    python: Deno.env.get("DEEPRAG_PYTHON") ?? "python3",
+    rounds: "7",
+    threads: String(navigator.hardwareConcurrency),
+    compile: true,
+  },
+});
+const threads = Number(options.threads);
+
+const CONFIGS: Record<string, { json: Record<string, unknown>; sizes: [number, number, number] }> =
+  {
+    small: {
+      json: { vocab_size: 8192, d_model: 256, d_ff: 1024, num_heads: 4, num_layers: 4 },
+      sizes: [64, 32, 8],
+    },
+    "t5-small": { json: {}, sizes: [32, 64, 8] },
+  };
+const choice = CONFIGS[options.config];
+if (!choice) throw new Error(`--config is one of ${Object.keys(CONFIGS).join(", ")}`);
+const config = parseT5Config({ model_type: "t5", ...choice.json });
+const [B, S, T] = choice.sizes;
+
+const specs = t5ParamSpecs(config);
+const program: Program = {
+  name: "t5_loss",
+  inputs: {
+    ...Object.fromEntries(
+      Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
+    ),
+    inputIds: { dtype: "int32", shape: ["B", "S"] },
+    isToken: { dtype: "float32", shape: ["B", "S"] },
+    labels: { dtype: "int32", shape: ["B", "T"] },
+  },
+  run: (x) => ({
+    loss: t5Loss(x, config, {
+      inputIds: namedInts(x.inputIds, "B S", {}),
+      isToken: named(x.isToken, "B S", {}),
+      labels: namedInts(x.labels, "B T", {}),
+    }),
+  }),
+};
+
+const store = new ParameterStore(specs, { rule: adamw({ weightDecay: 0.01 }) });
+store.initialise(1);
+const random = randomStream({ seed: 1, stream: "batch", step: 0 });
+const ids = (n: number) =>
+  Int32Array.from({ length: n }, () => 2 + random.int(config.vocabSize - 2));
+const lengths = Array.from({ length: B }, () => S - random.int(S / 4));
+const batch = {
+  inputIds: hostTensor("int32", ids(B * S), [B, S]),
+  isToken: hostTensor(
+    "float32",
+    Float32Array.from({ length: B * S }, (_, i) => i % S < lengths[Math.floor(i / S)] ? 1 : 0),
+    [B, S],
+  ),
+  labels: hostTensor("int32", ids(B * T), [B, T]),
+};
+
+/** A running PyTorch process. */
+interface Peer {
+  ask: (command: Record<string, unknown>) => Promise<Record<string, unknown>>;
+  stop: () => Promise<void>;
+}
+
+async function startPeer(folder: string, mode: "eager" | "compile"): Promise<Peer | undefined> {
+  const script = new URL("train_step_torch.py", import.meta.url).pathname;
+  const command = new Deno.Command(options.python, {
+    args: [script, folder, options.threads, mode],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  });
+  let child: Deno.ChildProcess;
+  try {
+    child = command.spawn();
+  } catch {
+    return undefined;
+  }
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const writer = child.stdin.getWriter();
+  let text = "";
+  const line = async (): Promise<Record<string, unknown> | undefined> => {
+    while (!text.includes("\n")) {
+      const { value, done } = await reader.read();
+      if (done) return undefined;
+      text += value;
+    }
+    const end = text.indexOf("\n"), json = text.slice(0, end);
+    text = text.slice(end + 1);
+    return JSON.parse(json);
+  };
+  const hello = await line();
+  if (!hello) {
+    await child.status;
+    return undefined;
+  }
+  console.log(`peer: torch ${hello.torch} ${mode}, ${threads} threads`);
+  return {
+    ask: async (command) => {
+      await writer.write(new TextEncoder().encode(`${JSON.stringify(command)}\n`));
+      const reply = await line();
+      if (!reply) throw new Error(`the ${mode} peer stopped`);
+      return reply;
+    },
+    stop: async () => {
+      await writer.close();
+      await child.status;
+    },
+  };
+}
+
+const median = (x: number[]) => x.toSorted((a, b) => a - b)[Math.floor(x.length / 2)];
+const peakMegabytes = () =>
+  Number(/VmHWM:\s+(\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))![1]) / 1024;
+
+const folder = await Deno.makeTempDir();
+for (const [name, bytes] of Object.entries(serialiseModel(config, store.params))) {
+  await Deno.writeFile(`${folder}/${name}`, bytes);
+}
+const rows = (x: ArrayLike<number>, width: number) =>
+  Array.from(
+    { length: x.length / width },
+    (_, i) => Array.from({ length: width }, (_, j) => x[i * width + j]),
+  );
+await Deno.writeTextFile(
+  `${folder}/batch.json`,
+  JSON.stringify({
+    input_ids: rows(batch.inputIds.data, S),
+    is_token: rows(batch.isToken.data, S),
+    labels: rows(batch.labels.data, T),
+  }),
+);
+
+const start = performance.now();
+const train = await createTrainStep(onnxExecutor({ threads }), program, store);
+console.log(
+  `${options.config}: ${
+    (store.parameterCount / 1e6).toFixed(1)
+  } M parameters, batch ${B}×${S}→${T}; ` +
+    `recorded and compiled in ${(performance.now() - start).toFixed(0)} ms`,
+);
+const optimizer = new Optimizer(store);
+/** One step: its milliseconds, those of AdamW, and the processor's, which other programs blur less. */
+const ourStep = async (): Promise<number[]> => {
+  const begin = performance.now(), cpu = cpuUsage();
+  await train.step(batch);
+  const middle = performance.now();
+  optimizer.step(1e-3);
+  const end = performance.now();
+  const { user, system } = cpuUsage(cpu);
+  return [end - begin, end - middle, (user + system) / 1000];
+};
+
+const peers: Record<string, Peer> = {};
+for (const mode of options.compile ? ["eager", "compile"] as const : ["eager"] as const) {
+  const peer = await startPeer(folder, mode);
+  if (peer) peers[mode] = peer;
+  else console.log(`skipped: ${options.python} with PyTorch and safetensors, ${mode}`);
+}
+if (peers.eager) {
+  const { loss } = await train.step(batch);
+  const path = `${folder}/gradients.safetensors`;
+  const reply = await peers.eager.ask({ do: "gradients", to: path });
+  const { tensors } = readSafetensors(await Deno.readFile(path));
+  let worst = 0, where = "";
+  for (const [name, { data }] of Object.entries(store.gradients)) {
+    const expected = tensors[name].data;
+    let difference = 0, size = 0;
+    for (let i = 0; i < data.length; i++) {
+      difference += (data[i] - expected[i]) ** 2;
+      size += expected[i] ** 2;
+    }
+    const error = Math.sqrt(difference / size);
+    if (error > worst) [worst, where] = [error, name];
+  }
+  const lossError = Math.abs(loss / (reply.loss as number) - 1);
+  console.log(
+    `loss ${loss.toFixed(4)}, relative difference ${
+      lossError.toExponential(1)
+    }; largest relative ` +
+      `L2 difference of a gradient ${worst.toExponential(1)} (${where})`,
+  );
+}
+
+const times: Record<string, number[][]> = { ours: [] };
+await ourStep();
+for (const [mode, peer] of Object.entries(peers)) {
+  times[mode] = [];
+  await peer.ask({ do: "step", count: 2 });
+}
+for (let round = 0; round < Number(options.rounds); round++) {
+  times.ours.push(await ourStep());
+  for (const [mode, peer] of Object.entries(peers)) {
+    times[mode].push(...(await peer.ask({ do: "step", count: 1 })).times as number[][]);
+  }
+}
+for (const [name, list] of Object.entries(times)) {
+  const column = (i: number) => list.map((row) => row[i]);
+  const ratio = (i: number) => median(times.ours.map((row, k) => row[i] / list[k][i])).toFixed(3);
+  const megabytes = name === "ours"
+    ? peakMegabytes()
+    : (await peers[name].ask({ do: "memory" })).megabytes as number;
+  const [ms, adamwMs, cpuMs] = [0, 1, 2].map((i) => median(column(i)).toFixed(0));
+  console.log(
+    `${name.padEnd(8)} ${ms.padStart(5)} ms a step, of which AdamW ${adamwMs}; fastest ${
+      Math.min(...column(0)).toFixed(0)
+    }; processor ${cpuMs} ms; peak ${megabytes.toFixed(0)} MB` +
+      (name === "ours" ? "" : `; ours / ${name} = ${ratio(0)}, processor ${ratio(2)}`),
+  );
+}
+for (const peer of Object.values(peers)) await peer.stop();
+await train.dispose();
+await Deno.remove(folder, { recursive: true });
+
+if (options.profile) {
+  await profileProgram(program, {
+    parameters: Object.keys(specs),
+    inputs: { ...store.params, ...batch },
+    threads,
+  });
+}

@@ -39,42 +39,63 @@ function registerKeepMask(backendName: EagerBackend): void {
   });
 }
 
-/**
- * Give the wasm backend every kernel that only the cpu backend has (among those of this project:
- * UnsortedSegmentSum and Einsum). Operands are copied out of the wasm heap and the result into it:
- * slow, but exact.
- */
-function borrowKernels(): void {
+/** Operands and attributes of a kernel call. */
+type KernelCall = Parameters<tf.KernelFunc>[0];
+
+/** Calls that the wasm backend of tfjs 4.22 answers wrongly; found by comparing it to cpu. */
+const WASM_FAULTS: Record<string, (call: KernelCall) => boolean> = {
+  // Reads the wrong batch.
+  GatherV2: ({ attrs }) => (attrs as { batchDims?: number })?.batchDims !== 0,
+  // Gives the truncated number, not 0 or 1.
+  Cast: ({ attrs, inputs }) =>
+    (attrs as { dtype?: string })?.dtype === "bool" && inputs.x?.dtype === "float32",
+  // Adds 1 first, which loses small arguments.
+  Log1p: () => true,
+  // Writes nothing where the branches are bool.
+  Select: ({ inputs }) => inputs.t?.dtype === "bool",
+};
+
+/** A kernel of the cpu backend for tensors of the wasm backend. Slow, because it copies, but right. */
+function borrowed(kernelFunc: tf.KernelFunc): tf.KernelFunc {
   const cpu = tf.findBackend("cpu"), wasm = tf.findBackend("wasm");
-  const has = new Set(tf.getKernelsForBackend("wasm").map((k) => k.kernelName));
+  const move = (
+    t: tf.TensorInfo,
+    from: tf.KernelBackend,
+    to: tf.KernelBackend,
+  ): tf.TensorInfo => {
+    const dataId = to.write(from.readSync(t.dataId), t.shape, t.dtype);
+    return { dataId, shape: t.shape, dtype: t.dtype };
+  };
+  return ({ inputs, attrs }) => {
+    // Some kernels take a list, and some leave optional operands undefined.
+    const lent = Object.entries(inputs).filter(([, t]) => t)
+      .map(([name, t]) => [name, move(t!, wasm, cpu)] as const);
+    const operands = Array.isArray(inputs)
+      ? lent.map(([, t]) => t) as unknown as tf.NamedTensorInfoMap
+      : Object.fromEntries(lent);
+    const result = kernelFunc({ inputs: operands, backend: cpu, attrs });
+    const results = Array.isArray(result) ? result : [result];
+    const moved = results.map((t) => move(t, cpu, wasm));
+    for (const { dataId } of [...lent.map(([, t]) => t), ...results]) {
+      cpu.disposeData(dataId, true);
+    }
+    return Array.isArray(result) ? moved : moved[0];
+  };
+}
+
+/** Give the wasm backend the kernels that it lacks, and those of its own that are wrong. */
+function borrowKernels(): void {
+  const own = new Map(tf.getKernelsForBackend("wasm").map((k) => [k.kernelName, k.kernelFunc]));
   for (const { kernelName, kernelFunc } of tf.getKernelsForBackend("cpu")) {
-    if (has.has(kernelName)) continue;
-    const move = (
-      t: tf.TensorInfo,
-      from: tf.KernelBackend,
-      to: tf.KernelBackend,
-    ): tf.TensorInfo => {
-      const dataId = to.write(from.readSync(t.dataId), t.shape, t.dtype);
-      return { dataId, shape: t.shape, dtype: t.dtype };
-    };
+    const lent = borrowed(kernelFunc), native = own.get(kernelName);
+    if (!native) tf.registerKernel({ kernelName, backendName: "wasm", kernelFunc: lent });
+    const isWrong = WASM_FAULTS[kernelName];
+    if (!native || !isWrong) continue;
+    tf.unregisterKernel(kernelName, "wasm");
     tf.registerKernel({
       kernelName,
       backendName: "wasm",
-      kernelFunc: ({ inputs, attrs }) => {
-        // Some kernels take a list, and some leave optional operands undefined.
-        const lent = Object.entries(inputs).filter(([, t]) => t)
-          .map(([name, t]) => [name, move(t!, wasm, cpu)] as const);
-        const operands = Array.isArray(inputs)
-          ? lent.map(([, t]) => t) as unknown as tf.NamedTensorInfoMap
-          : Object.fromEntries(lent);
-        const result = kernelFunc({ inputs: operands, backend: cpu, attrs });
-        const results = Array.isArray(result) ? result : [result];
-        const moved = results.map((t) => move(t, cpu, wasm));
-        for (const { dataId } of [...lent.map(([, t]) => t), ...results]) {
-          cpu.disposeData(dataId, true);
-        }
-        return Array.isArray(result) ? moved : moved[0];
-      },
+      kernelFunc: (call) => (isWrong(call) ? lent : native)(call),
     });
   }
 }
@@ -92,8 +113,8 @@ async function load(name: EagerBackend): Promise<void> {
   if (!await tf.setBackend(name)) {
     throw new KernelError(`Cannot use the ${name} backend of tfjs: it does not start here`);
   }
-  if (name === "wasm") borrowKernels();
   registerKeepMask(name);
+  if (name === "wasm") borrowKernels();
   restore(previous);
 }
 

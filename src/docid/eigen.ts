@@ -1,5 +1,5 @@
 /** Eigenvectors of symmetric matrices. @module */
-import { ShapeError } from "../errors.ts";
+import { DataError, ShapeError } from "../errors.ts";
 
 /** What {@linkcode symmetricEigen} finds. */
 export interface SymmetricEigen {
@@ -21,6 +21,7 @@ export interface SymmetricEigen {
  * @param matrix [n, n] symmetric; not changed
  * @param n Rows and columns
  * @throws {ShapeError} If `matrix` does not hold n × n numbers
+ * @throws {DataError} If a number is not finite
  * @example
  * ```ts
  * import { symmetricEigen } from "./eigen.ts";
@@ -35,6 +36,9 @@ export function symmetricEigen(matrix: Float64Array, n: number): SymmetricEigen 
     throw new ShapeError(`Cannot read ${matrix.length} numbers as a matrix [${n}, ${n}]`);
   }
   const { diagonal, offDiagonal, reflections, factors } = tridiagonalise(matrix.slice(), n);
+  if (![...diagonal, ...offDiagonal].every(Number.isFinite)) {
+    throw new DataError("Cannot find eigenvectors: the matrix holds numbers that are not finite");
+  }
   const vectors = accumulate(reflections, factors, n);
   diagonalise(diagonal, offDiagonal, vectors, n);
   return sortDescending(diagonal, vectors, n);

@@ -120,7 +120,7 @@ function randomisedSvd(
     Q = orthonormalised(timesGram(Q), { n, width, passes: i < powerIterations ? 1 : 2 });
   }
   const small = transposedTimes(Q, timesGram(Q), n, width);
-  const { values, vectors } = symmetricEigen(symmetrised(small, width), width);
+  const { values, vectors } = symmetricEigen(small, width);
   const S = singularValues(values, rank);
   const turn = new Float32Array(rank * width);
   for (let j = 0; j < rank; j++) {
@@ -128,14 +128,6 @@ function randomisedSvd(
   }
   const V = timesTransposed(Q, turn, { n, m: rank, k: width });
   return finish(csrTimesDense(matrix, V, rank), S, V);
-}
-
-/** (A + Aᵀ) / 2: rounding makes Qᵀ·(G·Q) a little lopsided. */
-function symmetrised(A: Float64Array, n: number): Float64Array {
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < i; j++) A[i * n + j] = A[j * n + i] = (A[i * n + j] + A[j * n + i]) / 2;
-  }
-  return A;
 }
 
 function singularValues(eigenvalues: Float64Array, rank: number): Float64Array {

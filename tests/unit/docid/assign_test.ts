@@ -115,6 +115,29 @@ Deno.test("identical vectors end in unique docids, evenly divided", () => {
   assertEquals(balanceReport(docids).lengths, [0, 0, 1000]);
 });
 
+Deno.test("a cluster of one document is that document", () => {
+  const far = Float32Array.of(0, 0, 0.1, 0, 0.2, 0, 0.3, 0, 9, 9);
+  const docids = assignDocids(hostTensor("float32", far, [5, 2]), {
+    scheme: "semantic",
+    base: 4,
+    leafSize: 4,
+    seed: 3,
+  });
+  const alone = docids.digits[4];
+  assertEquals(alone.length, 1);
+  assertEquals(docids.digits.filter((d) => d[0] === alone[0]).length, 1);
+});
+
+Deno.test("clusters that peel off one document at a time stay within the depth", () => {
+  const spread = Float32Array.from({ length: 60 }, (_, i) => 3 ** (i / 2));
+  for (const maxDepth of [6, 7, 9]) {
+    const vectors = hostTensor("float32", spread, [60, 1]);
+    const docids = assignDocids(vectors, { scheme: "semantic", base: 2, maxDepth });
+    assertEquals(new Set(docids.digits.map(formatDocid)).size, 60);
+    assert(buildTrie(docids).depth <= maxDepth);
+  }
+});
+
 Deno.test("balanced docids reach the least depth", () => {
   const { points } = clouds(3, 27, 4);
   const report = balanceReport(

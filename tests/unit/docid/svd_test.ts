@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { orthonormalised } from "../../../src/docid/_orthonormal.ts";
 import { symmetricEigen } from "../../../src/docid/eigen.ts";
 import { lsaVectors, sparseSvd, svdStart } from "../../../src/docid/svd.ts";
 import { DataError } from "../../../src/errors.ts";
@@ -121,6 +122,8 @@ Deno.test("the full-rank start gives back the matrix, also where documents repea
     indices: Int32Array.from([...twice.indices].flatMap((c) => [c, c + 10])),
     values: Float32Array.from([...twice.values].flatMap((v) => [v, v])),
   };
+  const { V, S } = sparseSvd(repeated, { rank: 21 });
+  assert(V.data.every((x, i) => S[i % 21] > 0 || x === 0));
   const { termVectors, docVectors, singularValues } = svdStart(repeated, { rank: 21 });
   assertEquals([...singularValues].filter((s) => s > 0).length, 10);
   assertLess(
@@ -188,6 +191,31 @@ Deno.test("latent vectors keep the angles between documents, and empty documents
     assertLess(Math.abs(row(i).reduce((s, x) => s + x * x, 0) - 1), 1e-5);
   }
   assert(row(49).every((x) => x === 0));
+});
+
+Deno.test("a basis is orthonormal, and a column that depends on others becomes 0", () => {
+  const n = 2500, width = 4;
+  const draw = stream(9);
+  const X = new Float32Array(n * width);
+  for (let i = 0; i < n; i++) {
+    const a = draw.normal(), b = draw.normal();
+    X.set([a, 1000 * b, a - 2 * b, draw.uniform()], i * width);
+  }
+  const Q = orthonormalised(X, { n, width, passes: 2 });
+  for (let p = 0; p < width; p++) {
+    for (let q = 0; q < width; q++) {
+      let product = 0;
+      for (let i = 0; i < n; i++) product += Q[i * width + p] * Q[i * width + q];
+      assertLess(Math.abs(product - (p === q && p !== 2 ? 1 : 0)), FLOAT32);
+    }
+  }
+});
+
+Deno.test("a matrix with NaN or infinity is refused", () => {
+  for (const bad of [NaN, Infinity]) {
+    const A = Float64Array.of(1, 2, 0, 2, 1, bad, 0, bad, 1);
+    assertThrows(() => symmetricEigen(A, 3), DataError, "not finite");
+  }
 });
 
 Deno.test("rank must be a positive integer", () => {

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { DataError } from "../../../src/errors.ts";
 import {
@@ -35,6 +35,10 @@ function walk(trie: Trie, node = 0, prefix: number[] = []): Map<number, number[]
 Deno.test("every sequence is one path of the trie, and nothing else is", () => {
   fc.assert(fc.property(prefixFree, (sequences) => {
     const trie = trieFromTokenSequences(sequences);
+    for (let at = 1; at < trie.childToken.length; at++) {
+      const isFilled = trie.childToken[at] >= 0 && at % trie.branching > 0;
+      if (isFilled) assert(trie.childToken[at] > trie.childToken[at - 1], "tokens rise");
+    }
     const found = walk(trie);
     assertEquals(found.size, sequences.length);
     sequences.forEach((sequence, doc) => assertEquals(found.get(doc), sequence));

@@ -55,6 +55,8 @@ export interface Command {
   readonly details?: string;
   /** Whether it takes `--config-name` and overrides. */
   readonly takesConfig: boolean;
+  /** What `--config-name` is where it is not given. Default: nothing but the defaults. */
+  readonly defaultConfig?: string;
   /** Words it takes besides; none by default. */
   readonly positional?: Positional;
   /** Its own flags. */

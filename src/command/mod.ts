@@ -7,7 +7,7 @@ export {
   onInterrupt,
 } from "./interrupt.ts";
 export type { CommandIo } from "./io.ts";
-export { loadDataset } from "./load_dataset.ts";
+export { loadDataset } from "../recipe/load_dataset.ts";
 export { terminalProgress, type TerminalProgressOptions } from "./progress.ts";
 export { ExitCode, runCli, type RunCliOptions } from "./run_cli.ts";
 export { VERSION } from "./version.ts";

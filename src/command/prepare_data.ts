@@ -56,7 +56,7 @@ export const prepareData: Command = {
       writeAtomically,
       writeDataset,
     } = await import("../data/mod.ts");
-    const { loadDataset } = await import("./load_dataset.ts");
+    const { loadDataset } = await import("../recipe/load_dataset.ts");
     const { DataError } = await import("../errors.ts");
 
     const dataset = await loadDataset(data, seed);

@@ -1,7 +1,20 @@
 /** All commands, in the order in which a newcomer meets them. @module */
 import type { Command } from "./command.ts";
+import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
+import { evaluateModel } from "./evaluate_model.ts";
+import { exportCommand } from "./export.ts";
 import { prepareData } from "./prepare_data.ts";
+import { retrieve } from "./retrieve.ts";
+import { trainDsiCommand } from "./train_dsi.ts";
 
 /** All commands. */
-export const commands: readonly Command[] = [prepareData, doctor];
+export const commands: readonly Command[] = [
+  demo,
+  prepareData,
+  trainDsiCommand,
+  evaluateModel,
+  retrieve,
+  exportCommand,
+  doctor,
+];

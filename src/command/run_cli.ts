@@ -80,7 +80,11 @@ async function runCommand(
   }
   const text = (name: string): string | undefined =>
     typeof flags[name] === "string" ? flags[name] : undefined;
-  const layers = { configName: text("config-name"), configDir: text("config-dir"), overrides };
+  const layers = {
+    configName: text("config-name") ?? command.defaultConfig,
+    configDir: text("config-dir"),
+    overrides,
+  };
   if (flags["print-config"]) {
     io.out(printConfig(composeConfig(layers)).trimEnd());
     return ExitCode.done;

@@ -95,7 +95,6 @@ defaults:
 training:
   max_steps: 150
   batch_size: 256
-  synthetic_per_document: 20
   eval_every: 50
   checkpoint_every: 75
 `,
@@ -106,8 +105,8 @@ defaults:
   - model: dsi_small
   - docid: semantic
 training:
-  max_steps: 1200
+  max_steps: 400
   batch_size: 512
-  learning_rate: 1e-3
+  learning_rate: 3e-3
 `,
 };

@@ -18,11 +18,12 @@ const relations: readonly Relation[] = [
         : undefined,
   },
   {
-    reads: ["model.width", "model.context_heads", "model.context_layers"],
-    problem: ({ model }) =>
-      model.family === "lexical" && model.context_layers > 0 &&
-        model.width % model.context_heads !== 0
-        ? `must be a multiple of model.context_heads (${model.context_heads}), is ${model.width}`
+    reads: ["training.shuffle_labels", "training.distill", "model"],
+    problem: ({ training, model }) =>
+      training.shuffle_labels && model.family === "lexical" &&
+        (model.init !== "random" || training.distill.weight > 0)
+        ? "is a control only if nothing else knows the documents: set model.init=random " +
+          "training.distill.weight=0"
         : undefined,
   },
   {

@@ -60,19 +60,13 @@ const data = section("Documents and questions.", {
   }),
 });
 
-const lexical = section("Learned weighted sum of stem embeddings, with optional context layers.", {
+const lexical = section("Learned weighted sum of stem embeddings.", {
   family: z.literal("lexical").describe("Family of the model."),
   width: whole("Width of the stem and docid embeddings. The main lever of quality.", {
     min: 1,
     max: 65_536,
     preset: 1024,
   }),
-  context_layers: whole("Transformer layers that add context to the stem weights; 0 means none.", {
-    min: 0,
-    max: 24,
-    preset: 0,
-  }),
-  context_heads: whole("Attention heads of each context layer.", { min: 1, max: 64, preset: 8 }),
   init: choice(
     "svd: start from the singular vectors of the stemmed BM25 matrix; random: small normal numbers.",
     ["svd", "random"],
@@ -91,7 +85,7 @@ const lexical = section("Learned weighted sum of stem embeddings, with optional 
   ),
 });
 
-const t5 = section("T5 encoder-decoder, trained from scratch or loaded.", {
+const t5 = section("T5 encoder-decoder, trained from scratch.", {
   family: z.literal("t5").describe("Family of the model."),
   vocab_size: whole("Tokens of the byte-level BPE vocabulary.", {
     min: 300,
@@ -114,10 +108,6 @@ const t5 = section("T5 encoder-decoder, trained from scratch or loaded.", {
     max: 0.9,
     preset: 0.1,
   }),
-  pretrained: optionalText(
-    "Folder in Hugging Face layout (config.json, model.safetensors, tokenizer.json) to start from; " +
-      "null means random weights.",
-  ),
 });
 
 const families = ["lexical", "t5"] as const;
@@ -164,14 +154,14 @@ const ratio = (description: string, preset: number): ReturnType<typeof real> =>
   real(description, { min: 0, max: 1000, preset });
 
 const mix = section("Ratios in which kinds of examples are drawn. 0 leaves a kind out.", {
-  question: ratio("Real training questions.", 0.8),
-  template: ratio("Question templates refilled with words of the document.", 0.7),
-  keywords: ratio("Bags of the document's telling words.", 0.4),
-  span: ratio("Spans of the document.", 0.4),
-  sentence: ratio("Sentences of the document.", 0.4),
+  question: ratio("Real training questions.", 2),
+  template: ratio("Question templates refilled with words of the document.", 1),
+  keywords: ratio("Bags of the document's telling words.", 0),
+  span: ratio("Spans of the document.", 0),
+  sentence: ratio("Sentences of the document.", 0),
 });
 
-const distill = section("Distillation from stemmed BM25.", {
+const distill = section("Distillation from stemmed BM25 (lexical).", {
   weight: real("Weight of the BM25 distribution; the label gets the rest. 0 means off.", {
     min: 0,
     max: 1,
@@ -205,7 +195,12 @@ const training = section("How the model is trained.", {
     ["adamw", "adafactor"],
     "adamw",
   ),
-  learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 1e-3 }),
+  learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 3e-3 }),
+  slot_rate_factor: real("Multiplies the learning rate of the docids' vectors (lexical).", {
+    min: 0,
+    max: 1000,
+    preset: 0.033,
+  }),
   beta1: real("Decay of the first moment (adamw).", { min: 0, max: 0.9999, preset: 0.9 }),
   beta2: real("Decay of the second moment (adamw).", { min: 0, max: 0.999999, preset: 0.99 }),
   weight_decay: real("Decoupled weight decay.", { min: 0, max: 10, preset: 0 }),
@@ -240,11 +235,6 @@ const training = section("How the model is trained.", {
     preset: 0.15,
   }),
   mix: mix.prefault({}),
-  synthetic_per_document: whole("Examples made per document and kind.", {
-    min: 1,
-    max: 10_000,
-    preset: 100,
-  }),
   distill: distill.prefault({}),
   unseen_share: real(
     "Share of the made examples that go to documents without a training question.",

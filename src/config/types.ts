@@ -29,16 +29,12 @@ export interface DataConfig {
   readonly max_queries: number | null;
 }
 
-/** Learned weighted sum of stem embeddings, with optional context layers. */
+/** Learned weighted sum of stem embeddings. */
 export interface LexicalModelConfig {
   /** Family of the model. */
   readonly family: "lexical";
   /** Width of the stem and docid embeddings. The main lever of quality. Default: 1024. */
   readonly width: number;
-  /** Transformer layers that add context to the stem weights; 0 means none. Default: 0. */
-  readonly context_layers: number;
-  /** Attention heads of each context layer. Default: 8. */
-  readonly context_heads: number;
   /**
    * svd: start from the singular vectors of the stemmed BM25 matrix; random: small normal
    * numbers. Default: svd.
@@ -53,7 +49,7 @@ export interface LexicalModelConfig {
   readonly head: "tree" | "leaf";
 }
 
-/** T5 encoder-decoder, trained from scratch or loaded. */
+/** T5 encoder-decoder, trained from scratch. */
 export interface T5ModelConfig {
   /** Family of the model. */
   readonly family: "t5";
@@ -75,11 +71,6 @@ export interface T5ModelConfig {
   readonly feed_forward_proj: "relu" | "gated-gelu";
   /** Share of activations dropped while training. Default: 0.1. */
   readonly dropout_rate: number;
-  /**
-   * Folder in Hugging Face layout (config.json, model.safetensors, tokenizer.json) to start
-   * from; null means random weights. Default: null.
-   */
-  readonly pretrained: string | null;
 }
 
 /** How documents get their ids. */
@@ -112,19 +103,19 @@ export interface DocidConfig {
 
 /** Ratios in which kinds of examples are drawn. 0 leaves a kind out. */
 export interface MixConfig {
-  /** Real training questions. Default: 0.8. */
+  /** Real training questions. Default: 2. */
   readonly question: number;
-  /** Question templates refilled with words of the document. Default: 0.7. */
+  /** Question templates refilled with words of the document. Default: 1. */
   readonly template: number;
-  /** Bags of the document's telling words. Default: 0.4. */
+  /** Bags of the document's telling words. Default: 0. */
   readonly keywords: number;
-  /** Spans of the document. Default: 0.4. */
+  /** Spans of the document. Default: 0. */
   readonly span: number;
-  /** Sentences of the document. Default: 0.4. */
+  /** Sentences of the document. Default: 0. */
   readonly sentence: number;
 }
 
-/** Distillation from stemmed BM25. */
+/** Distillation from stemmed BM25 (lexical). */
 export interface DistillConfig {
   /** Weight of the BM25 distribution; the label gets the rest. 0 means off. Default: 0.6. */
   readonly weight: number;
@@ -147,8 +138,10 @@ export interface TrainingConfig {
    * moments (Shazeer & Stern 2018). Default: adamw.
    */
   readonly optimizer: "adamw" | "adafactor";
-  /** Highest learning rate. Default: 0.001. */
+  /** Highest learning rate. Default: 0.003. */
   readonly learning_rate: number;
+  /** Multiplies the learning rate of the docids' vectors (lexical). Default: 0.033. */
+  readonly slot_rate_factor: number;
   /** Decay of the first moment (adamw). Default: 0.9. */
   readonly beta1: number;
   /** Decay of the second moment (adamw). Default: 0.99. */
@@ -169,9 +162,7 @@ export interface TrainingConfig {
   readonly token_dropout: number;
   /** Ratios in which kinds of examples are drawn. 0 leaves a kind out. */
   readonly mix: MixConfig;
-  /** Examples made per document and kind. Default: 100. */
-  readonly synthetic_per_document: number;
-  /** Distillation from stemmed BM25. */
+  /** Distillation from stemmed BM25 (lexical). */
   readonly distill: DistillConfig;
   /** Share of the made examples that go to documents without a training question. Default: 0.1. */
   readonly unseen_share: number;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
-import { loadDataset } from "../../../src/command/load_dataset.ts";
+import { loadDataset } from "../../../src/recipe/load_dataset.ts";
 import { runCli } from "../../../src/command/run_cli.ts";
 import { composeConfig } from "../../../src/config/mod.ts";
 import { type Dataset, DocumentStore, readDataset, writeDataset } from "../../../src/data/mod.ts";

@@ -58,16 +58,16 @@ Deno.test("each layer wins over the one below: schema, defaults, file, command l
 
 Deno.test("a file chosen for a section replaces the section; keys merge into it", () => {
   withFiles({
-    "train/mine": "defaults:\n  - model: dsi_small\nmodel:\n  context_layers: 2\n",
+    "train/mine": "defaults:\n  - model: dsi_small\nmodel:\n  vocab_min_frequency: 2\n",
     "model/bare": "family: lexical\n",
   }, (configDir) => {
     const options = { configDir, configName: "train/mine" };
     const merged = composeConfig(options).model;
     assert(merged.family === "lexical");
-    assertEquals([merged.width, merged.context_layers], [1024, 2]);
+    assertEquals([merged.width, merged.vocab_min_frequency], [1024, 2]);
     const replaced = composeConfig({ ...options, overrides: ["model=bare"] }).model;
     assert(replaced.family === "lexical");
-    assertEquals(replaced.context_layers, 0);
+    assertEquals(replaced.vocab_min_frequency, 1);
   });
 });
 
@@ -108,14 +108,14 @@ Deno.test("values are read as YAML, but plain words stay text", () => {
     overrides: [
       "data.path=/a: b #c",
       "training.learning_rate=3e-3",
-      "training.shuffle_labels=true",
+      "training.mask_unseen_negatives=false",
       "+training.max_minutes=null",
       "data.name='quoted'",
     ],
   });
   assertEquals(config.data.path, "/a: b #c");
   assertEquals(config.training.learning_rate, 0.003);
-  assertEquals(config.training.shuffle_labels, true);
+  assertEquals(config.training.mask_unseen_negatives, false);
   assertEquals(config.training.max_minutes, null);
   assertEquals(config.data.name, "quoted");
 });
@@ -171,15 +171,15 @@ Deno.test("keys that are each in range must also fit together, even beside other
         "data=jsonl",
         "evaluation.k=20",
         "training.accumulate=2",
-        "model.context_layers=1",
-        "model.width=9",
+        "training.shuffle_labels=true",
         "training.mix={question: 0, template: 0, keywords: 0, span: 0, sentence: 0}",
       ],
     }),
     [
       `seed: must be a whole number from 0 to ${2 ** 53 - 1}, is -1 (command line)`,
       "data.path: is needed because data.format is jsonl: set data.path=<folder>",
-      "model.width: must be a multiple of model.context_heads (8), is 9 (command line)",
+      "training.shuffle_labels: is a control only if nothing else knows the documents: set " +
+      "model.init=random training.distill.weight=0 (command line)",
       "evaluation.k: must be at most evaluation.beam (10), is 20 (command line)",
       "training.accumulate: must be 1 for a lexical model, whose batches touch different rows; " +
       "use a larger training.batch_size (command line)",

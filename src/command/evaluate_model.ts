@@ -1,0 +1,68 @@
+/** `evaluate-model`: measure a trained index beside BM25. @module */
+import { UsageError } from "../errors.ts";
+import type { Command } from "./command.ts";
+
+/** The command. */
+export const evaluateModel: Command = {
+  name: "evaluate-model",
+  summary: "measure a trained index beside BM25 on the same documents",
+  details:
+    "Hits@1, Hits@10 and MRR@10 with 95 % intervals, for documents with and without training " +
+    "questions, and a sign test against each baseline. Takes the configuration of the run; overrides " +
+    "such as evaluation.beam=50 apply on top. Writes evaluation.<part>.json into the run folder.",
+  takesConfig: true,
+  flags: [
+    {
+      name: "run",
+      value: "folder",
+      description: "Run to measure; by default the latest trained one.",
+    },
+    { name: "part", value: "name", description: "Part whose questions are asked; dev by default." },
+    { name: "json", description: "Write the result as JSON instead of a table." },
+  ],
+  examples: [
+    { text: "The latest run", line: "evaluate-model" },
+    { text: "A wider beam", line: "evaluate-model evaluation.beam=50" },
+    { text: "How well it knows what it was trained on", line: "evaluate-model --part=train" },
+  ],
+  async run({ flags, io, config }): Promise<void> {
+    const { findTrainedRun, openIndex } = await import("../recipe/open_index.ts");
+    const { loadDataset } = await import("../recipe/load_dataset.ts");
+    const { evaluateIndex, formatEvaluation } = await import("../recipe/evaluate_index.ts");
+    const { executorOf } = await import("../recipe/executor_of.ts");
+    const { corpusFingerprint, writeAtomically } = await import("../data/mod.ts");
+    const { CheckpointError } = await import("../errors.ts");
+
+    const part = flags.part === undefined ? "dev" : String(flags.part);
+    if (!/^[\w.-]+$/.test(part)) {
+      throw new UsageError(`Cannot evaluate on part "${part}": that is no name of a part`);
+    }
+    const run = await findTrainedRun(flags.run as string | undefined);
+    const { data, evaluation, device, seed } = config({
+      text: run.config,
+      origin: run.file("config.yaml"),
+    });
+    const dataset = await loadDataset(data, seed);
+    await using index = await openIndex(run, {
+      source: "model",
+      beam: evaluation.beam,
+      executor: executorOf(device),
+    });
+    if (corpusFingerprint(dataset.documents) !== index.documents.fingerprint) {
+      throw new CheckpointError(
+        `Cannot evaluate the run ${run.path}: the documents of its dataset have changed since it was ` +
+          "trained. Train again, or restore them",
+      );
+    }
+    const result = await evaluateIndex(index.searcher, dataset, {
+      part,
+      batchSize: evaluation.batch_size,
+      resamples: evaluation.bootstrap_samples,
+      seed,
+    });
+    const json = JSON.stringify(result, null, 2);
+    await writeAtomically(run.file(`evaluation.${part}.json`), `${json}\n`);
+    io.out(flags.json ? json : formatEvaluation(result));
+    io.err(`Written to ${run.file(`evaluation.${part}.json`)}`);
+  },
+};

@@ -1,0 +1,108 @@
+/** A trained index as files that any ONNX Runtime and any tokenizers library can use. @module */
+import { join } from "@std/path";
+import { type FileContent, writeAtomically } from "../data/mod.ts";
+import { docidsToJson } from "../docid/mod.ts";
+import { record, toOnnx } from "../graph/mod.ts";
+import { searchProgram } from "../retriever/mod.ts";
+import { eagerExecutor, onnxExecutor, type OutputError, verifyProgram } from "../runtime/mod.ts";
+import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import { randomStream } from "../tensor/random.ts";
+import { FIRST_STEM } from "./prepare_index.ts";
+import { INDEX_FILES, type LoadedIndex, tokenizerConfigOf } from "./index_folder.ts";
+
+/** Files of an export. */
+export const EXPORT_FILES = { search: "search.onnx", ...INDEX_FILES } as const;
+
+/** Choices of {@linkcode exportIndex}. */
+export interface ExportOptions {
+  /** Documents returned, and prefixes kept, K. */
+  readonly beam: number;
+  /** Compare the graph with the eager model at several sizes first. Default `true`. */
+  readonly verify?: boolean;
+}
+
+/** What was written. */
+export interface ExportReport {
+  /** Files with their sizes. */
+  readonly files: readonly { readonly name: string; readonly sizeBytes: number }[];
+  /** Nodes of the graph. */
+  readonly nodes: number;
+  /** Largest error of each output, if compared. */
+  readonly verification?: readonly OutputError[];
+}
+
+/**
+ * Write `search.onnx` (questions as `inputIds` and `isToken` in; `doc`, `logProb`, `droppedMass` out;
+ * standard ONNX operators only), `tokenizer.json` and `docids.json` into a folder.
+ *
+ * @param index A loaded index
+ * @param folder Is made if it is not there
+ * @throws {TraceError} If the graph does not compute what the model computes
+ */
+export async function exportIndex(
+  index: LoadedIndex,
+  folder: string,
+  options: ExportOptions,
+): Promise<ExportReport> {
+  const { scorer, trie, specs, tokenizer } = index;
+  const program = searchProgram(scorer, trie, { beam: options.beam, params: specs });
+  const constants = Object.fromEntries(
+    Object.keys(specs).map((name) => [name, index.tensors[name]]),
+  ) as Record<string, HostTensor>;
+  let verification: OutputError[] | undefined;
+  if (options.verify ?? true) {
+    // Documents of nearly equal probability may change places: the probabilities are compared.
+    const probabilities = (x: Parameters<typeof program.run>[0]) => {
+      const { logProb, droppedMass } = program.run(x);
+      return { logProb, droppedMass };
+    };
+    verification = await verifyProgram({ ...program, run: probabilities }, {
+      executor: onnxExecutor(),
+      reference: eagerExecutor("cpu"),
+      sizes: [{ B: 1, S: 1 }, { B: 2, S: 5 }, { B: 5, S: 3 }],
+      makeInputs: ({ B, S }) => ({ ...constants, ...randomQuestions(B, S, tokenizer.vocabSize) }),
+    });
+  }
+  const recording = record(program, { dialect: "export" });
+  const { model, externalData } = toOnnx(recording, {
+    constants,
+    dataFileName: `${EXPORT_FILES.search}.data`,
+  });
+  await Deno.mkdir(folder, { recursive: true });
+  const files: { name: string; sizeBytes: number }[] = [];
+  const write = async (
+    name: string,
+    content: string | Uint8Array | readonly Uint8Array[],
+  ): Promise<void> => {
+    await writeAtomically(join(folder, name), content as FileContent);
+    files.push({ name, sizeBytes: (await Deno.stat(join(folder, name))).size });
+  };
+  // The graph last: a folder with a graph is a whole export.
+  if (externalData) await write(externalData.fileName, externalData.chunks);
+  await write(EXPORT_FILES.tokenizer, JSON.stringify(index.tokenizerJson));
+  await write(
+    EXPORT_FILES.tokenizerConfig,
+    `${JSON.stringify(tokenizerConfigOf(tokenizer), null, 2)}\n`,
+  );
+  await write(EXPORT_FILES.docids, JSON.stringify(docidsToJson(index.docids)));
+  await write(EXPORT_FILES.config, `${JSON.stringify(index.modelConfig, null, 2)}\n`);
+  await write(EXPORT_FILES.search, model);
+  return { files, nodes: recording.nodes.length, verification };
+}
+
+/** Questions of random tokens, the last half of every other one padding. */
+function randomQuestions(B: number, S: number, vocabSize: number): Record<string, HostTensor> {
+  const random = randomStream({ seed: 0, stream: "verify", step: B * 1000 + S });
+  const ids = Int32Array.from(
+    { length: B * S },
+    () => FIRST_STEM + random.int(vocabSize - FIRST_STEM),
+  );
+  const isToken = Float32Array.from(
+    { length: B * S },
+    (_, i) => Math.floor(i / S) % 2 && i % S >= Math.ceil(S / 2) ? 0 : 1,
+  );
+  return {
+    inputIds: hostTensor("int32", ids, [B, S]),
+    isToken: hostTensor("float32", isToken, [B, S]),
+  };
+}

@@ -1,0 +1,222 @@
+/** From documents and questions to everything a training of an index needs. @module */
+import type { ResolvedConfig } from "../config/mod.ts";
+import type { Dataset } from "../data/mod.ts";
+import {
+  assignDocids,
+  type BalanceReport,
+  balanceReport,
+  buildTrie,
+  type Docids,
+  lsaVectors,
+  type Trie,
+} from "../docid/mod.ts";
+import { DataError } from "../errors.ts";
+import { parseT5Config, t5ConfigToJson } from "../model/mod.ts";
+import { transposeCsr } from "../tensor/sparse.ts";
+import type { SparseMatrix } from "../tensor/sparse.ts";
+import { randomStream } from "../tensor/random.ts";
+import {
+  bm25Index,
+  loadTokenizer,
+  STOP_WORDS,
+  type Tokenizer,
+  type TokenizerJson,
+  trainBpe,
+  trainStemTokenizer,
+} from "../text/mod.ts";
+import { bucketed, type ExampleSource } from "../train/bucketed.ts";
+import type { IndexModel } from "../train/index_model.ts";
+import { lexicalIndex } from "../train/lexical_index.ts";
+import { createExampleSampler } from "../train/pseudo_queries/mod.ts";
+import { digitTokens, t5Index } from "../train/t5_index.ts";
+
+/** A retriever with its tokenizer and docids: what is saved, searched and exported. */
+export interface IndexParts {
+  /** The retriever. */
+  readonly model: IndexModel;
+  /** `config.json` of the model. */
+  readonly modelConfig: Record<string, unknown>;
+  /** `tokenizer.json`. */
+  readonly tokenizerJson: TokenizerJson;
+  /** The same, loaded. */
+  readonly tokenizer: Tokenizer;
+  /** Docids of all documents. */
+  readonly docids: Docids;
+}
+
+/** Everything a training needs. */
+export interface PreparedIndex extends IndexParts {
+  /** Draws training examples. */
+  readonly examples: ExampleSource;
+  /** How evenly the docids divide the documents. */
+  readonly balance: BalanceReport;
+}
+
+/** Stem ids below this one are `<pad>` and `<unk>`. */
+export const FIRST_STEM = 2;
+
+/** Tokens of a text that a T5 index reads. */
+export const T5_MAX_TOKENS = 64;
+
+/** What stands before a document's text wherever it is read as one text. */
+export function documentText(document: { title: string; text: string }): string {
+  return document.title ? `${document.title} ${document.text}` : document.text;
+}
+
+/**
+ * BM25 over stems without stop words: docids, teacher and start of the lexical model come from it.
+ *
+ * @param tokenizer A stem tokenizer
+ * @param texts N documents
+ * @returns [V, N]
+ */
+export function stemMatrix(tokenizer: Tokenizer, texts: readonly string[]): SparseMatrix {
+  const stopIds = [...STOP_WORDS].flatMap((word) => [...tokenizer.encode(word)]);
+  const ignoredIds = [...new Set([0, 1, ...stopIds])];
+  return bm25Index(tokenizer.encodeBatch(texts), tokenizer.vocabSize, { ignoredIds });
+}
+
+/** Docids by the scheme of the configuration. */
+function docidsOf(config: ResolvedConfig, matrix: SparseMatrix): Docids {
+  const { scheme, base, balanced, leaf_size, max_depth, lsa_dimensions, restarts } = config.docid;
+  const options = {
+    scheme,
+    base: scheme === "atomic" ? undefined : base,
+    seed: config.seed,
+    balanced,
+    leafSize: leaf_size ?? undefined,
+    maxDepth: max_depth ?? undefined,
+    restarts,
+  };
+  if (scheme !== "semantic") return assignDocids(matrix.cols, options);
+  const vectors = lsaVectors(transposeCsr(matrix), {
+    dimensions: lsa_dimensions,
+    seed: config.seed,
+  });
+  return assignDocids(vectors, options);
+}
+
+/** Permute the labels of all examples, the same way throughout: the control that must end at chance. */
+function withShuffledLabels(source: ExampleSource, docCount: number, seed: number): ExampleSource {
+  const order = Array.from({ length: docCount }, (_, d) => d);
+  randomStream({ seed, stream: "shuffle-labels", step: 0 }).shuffle(order);
+  return {
+    batch: (step, size) => source.batch(step, size).map((e) => ({ ...e, doc: order[e.doc] })),
+  };
+}
+
+/**
+ * Train the tokenizer, give every document its docid, and set the model and its examples up. A pure
+ * function of dataset and configuration.
+ *
+ * @param dataset Documents, and questions in the part `train`
+ * @param config A resolved configuration
+ * @throws {DataError} If there are fewer than two documents
+ */
+export function prepareIndex(dataset: Dataset, config: ResolvedConfig): PreparedIndex {
+  const { documents } = dataset, { training, seed } = config;
+  const N = documents.length;
+  if (N < 2) throw new DataError(`Cannot train an index over ${N} documents: it needs at least 2`);
+  const trainQueries = dataset.queries.train ?? [];
+  const texts = documents.map(documentText);
+  const allTexts = [...texts, ...trainQueries.map((q) => q.query)];
+
+  const minFrequency = config.model.family === "lexical" ? config.model.vocab_min_frequency : 1;
+  const stemJson = trainStemTokenizer(allTexts, { minFrequency });
+  const stems = loadTokenizer(stemJson);
+  const matrix = stemMatrix(stems, texts);
+  const docids = docidsOf(config, matrix);
+  const balance = balanceReport(docids);
+
+  const { question, ...made } = training.mix;
+  const sampling = {
+    documents,
+    trainQueries,
+    seed,
+    mix: { real: question, ...made },
+    tokenDropout: training.token_dropout,
+    unseenShare: training.unseen_share,
+  };
+  const finish = (source: ExampleSource) =>
+    training.shuffle_labels ? withShuffledLabels(source, N, seed) : source;
+
+  if (config.model.family === "lexical") {
+    const { width, init, head } = config.model;
+    const sampler = createExampleSampler({ ...sampling, encode: (w) => stems.encode(w), stems });
+    const trie = buildTrie(docids, { slots: "compact" });
+    const model = lexicalIndex({
+      bm25: matrix,
+      trie,
+      head,
+      width: Math.min(width, N),
+      init,
+      distill: training.distill,
+      slotRateFactor: training.slot_rate_factor,
+      isUnseen: training.mask_unseen_negatives ? sampler.isUnseen : new Uint8Array(N),
+      firstStem: FIRST_STEM,
+      seed,
+    });
+    const [vocab_size, actualWidth] = model.specs["stem.embedding"].shape;
+    const [slot_count] = model.specs["slot.embedding"].shape;
+    const modelConfig = {
+      model_type: "deeprag-lexical",
+      vocab_size,
+      width: actualWidth,
+      slot_count,
+      head,
+    };
+    return {
+      model,
+      modelConfig,
+      tokenizerJson: stemJson,
+      tokenizer: stems,
+      docids,
+      balance,
+      examples: finish(sampler),
+    };
+  }
+
+  const c = config.model;
+  const tokenizerJson = trainBpe(allTexts, {
+    vocabSize: c.vocab_size,
+    specialTokens: ["<pad>", "</s>", "<unk>"],
+    endToken: "</s>",
+  });
+  const tokenizer = loadTokenizer(tokenizerJson);
+  const trie = buildTrie(docids, { slots: "code" });
+  const isGated = c.feed_forward_proj === "gated-gelu";
+  const t5Config = parseT5Config({
+    model_type: "t5",
+    vocab_size: tokenizer.vocabSize + digitTokens(trie),
+    d_model: c.d_model,
+    d_ff: c.d_ff,
+    d_kv: c.d_kv,
+    num_layers: c.num_layers,
+    num_decoder_layers: c.num_decoder_layers,
+    num_heads: c.num_heads,
+    feed_forward_proj: c.feed_forward_proj,
+    tie_word_embeddings: !isGated,
+    dropout_rate: c.dropout_rate,
+    decoder_start_token_id: 0,
+  });
+  const sampler = createExampleSampler({
+    ...sampling,
+    encode: (w) => tokenizer.encode(` ${w}`, { addSpecialTokens: false }),
+    stems,
+  });
+  return {
+    model: t5Index({
+      config: t5Config,
+      trie,
+      firstDigit: tokenizer.vocabSize,
+      maxTokens: T5_MAX_TOKENS,
+      seed,
+    }),
+    modelConfig: t5ConfigToJson(t5Config),
+    tokenizerJson,
+    tokenizer,
+    docids,
+    balance,
+    examples: finish(bucketed(sampler, { seed })),
+  };
+}

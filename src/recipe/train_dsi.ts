@@ -1,0 +1,190 @@
+/** The index journey: documents and questions in, a trained index with its evaluation out. @module */
+import { printConfig, type ResolvedConfig } from "../config/mod.ts";
+import { corpusFingerprint, type Dataset, DocumentStore, writeAtomically } from "../data/mod.ts";
+import { formatBalance } from "../docid/mod.ts";
+import { CheckpointError } from "../errors.ts";
+import { hitsAt, mrrAt } from "../metric/mod.ts";
+import { adafactor, adamw, type OptimizerRule, type ScheduleConfig } from "../optim/mod.ts";
+import { DocidSearcher, searchProgram } from "../retriever/mod.ts";
+import type { Executor } from "../runtime/mod.ts";
+import type { EvaluationRecord, TrainIndexResult } from "../train/train_index.ts";
+import { trainIndex } from "../train/train_index.ts";
+import { type ProgressReporter, silentProgress } from "../train/progress.ts";
+import {
+  evaluateIndex,
+  formatEvaluation,
+  type IndexEvaluation,
+  rankWithIndex,
+} from "./evaluate_index.ts";
+import { executorOf } from "./executor_of.ts";
+import { saveIndex } from "./index_folder.ts";
+import { prepareIndex } from "./prepare_index.ts";
+import { createRunFolder, type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
+
+/** Files of a run besides those of `RunFolder`. */
+export const RUN_FILES = {
+  model: "model",
+  checkpoints: "checkpoints",
+  documents: "documents.sqlite",
+  evaluation: "evaluation.json",
+} as const;
+
+/** Who watches, and who may stop it. */
+export interface TrainDsiOptions {
+  /** Shows progress. */
+  readonly progress?: ProgressReporter;
+  /** When it is aborted, the run saves and ends. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a run ended with. */
+export interface TrainDsiResult {
+  /** Folder of the run. */
+  readonly run: RunFolder;
+  /** How training ended. */
+  readonly training: TrainIndexResult;
+  /** Evaluation on the dev part; nothing if training was interrupted or there are no questions. */
+  readonly evaluation?: IndexEvaluation;
+}
+
+function ruleOf({ training: t }: ResolvedConfig): OptimizerRule {
+  return t.optimizer === "adafactor"
+    ? adafactor({ weightDecay: t.weight_decay })
+    : adamw({ beta1: t.beta1, beta2: t.beta2, weightDecay: t.weight_decay });
+}
+
+function scheduleOf({ training: t }: ResolvedConfig): ScheduleConfig {
+  return {
+    kind: t.schedule === "inverse_sqrt" ? "inverseSqrt" : t.schedule,
+    warmupSteps: Math.round(t.warmup_ratio * t.max_steps),
+    totalSteps: t.max_steps,
+    minFactor: t.min_factor,
+  };
+}
+
+/** The run to write to: a new one, or the one to resume, whose documents must be the same. */
+async function openRun(config: ResolvedConfig, dataset: Dataset): Promise<RunFolder> {
+  const fingerprint = corpusFingerprint(dataset.documents);
+  const { resume } = config.training;
+  const run = resume !== null
+    ? await openRunFolder(resume)
+    : await createRunFolder({ config: printConfig(config), dir: config.output.dir });
+  using store = DocumentStore.open(run.file(RUN_FILES.documents));
+  if (store.count === 0) store.put(dataset.documents);
+  else if (store.fingerprint !== fingerprint) {
+    throw new CheckpointError(
+      `Cannot resume ${run.path}: it was trained on other documents. Start a new run without ` +
+        "training.resume, or give the documents it was started with",
+    );
+  }
+  return run;
+}
+
+/**
+ * Train an index. The run folder ends up with the resolved configuration, metrics.jsonl,
+ * checkpoints, the documents, the model in Hugging Face layout and evaluation.json.
+ *
+ * @param dataset Documents, and questions in the parts `train` and `dev`
+ * @param config A resolved configuration
+ * @throws {CheckpointError} If the run to resume does not exist or does not fit
+ */
+export async function trainDsi(
+  dataset: Dataset,
+  config: ResolvedConfig,
+  options: TrainDsiOptions = {},
+): Promise<TrainDsiResult> {
+  const { progress = silentProgress, signal } = options;
+  const { training, evaluation, seed } = config;
+  const run = await openRun(config, dataset);
+  progress.message(`run folder ${run.path}`);
+
+  const index = prepareIndex(dataset, config);
+  progress.message(formatBalance(index.balance));
+  const { model } = index;
+  const executor = executorOf(config.device);
+  const hasDev = dataset.queries.dev?.some((q) => q.docIds.length) ?? false;
+  const search = hasDev ? await searchWithStore(index, config, executor) : undefined;
+
+  let log: MetricsLog | undefined;
+  try {
+    const result = await trainIndex({
+      model,
+      executor,
+      examples: index.examples,
+      seed,
+      rule: ruleOf(config),
+      learningRate: training.learning_rate,
+      schedule: scheduleOf(config),
+      steps: training.max_steps,
+      batchSize: training.batch_size,
+      accumulate: training.accumulate,
+      clipNorm: training.clip_norm || undefined,
+      averageDecay: training.ema_decay || undefined,
+      maxMinutes: training.max_minutes ?? undefined,
+      logEvery: training.log_every,
+      evalEvery: training.eval_every,
+      evaluate: search && (async (store): Promise<EvaluationRecord> => {
+        const { ranks } = await rankWithIndex(search(store.params), dataset, {
+          part: "dev",
+          batchSize: evaluation.batch_size,
+        });
+        const counted = ranks.filter((rank) => rank !== undefined);
+        return {
+          "hits@1": hitsAt(1, counted),
+          "hits@10": hitsAt(10, counted),
+          "mrr@10": mrrAt(10, counted),
+        };
+      }),
+      checkpoints: {
+        folder: run.file(RUN_FILES.checkpoints),
+        every: training.checkpoint_every,
+        keepLast: training.keep_last,
+        resume: training.resume !== null,
+      },
+      onStart: async (step) => {
+        log = await run.openMetrics(step);
+      },
+      log: (record) => log!.append({ ...record }),
+      progress,
+      signal,
+    });
+    if (result.ended === "interrupted") return { run, training: result };
+
+    await saveIndex(run.file(RUN_FILES.model), { ...index, tensors: result.store.params });
+    if (!search) return { run, training: result };
+    const measured = await evaluateIndex(search(result.store.params), dataset, {
+      batchSize: evaluation.batch_size,
+      resamples: evaluation.bootstrap_samples,
+      seed,
+    });
+    await writeAtomically(
+      run.file(RUN_FILES.evaluation),
+      `${JSON.stringify(measured, null, 2)}\n`,
+    );
+    progress.message(formatEvaluation(measured));
+    return { run, training: result, evaluation: measured };
+  } finally {
+    log?.[Symbol.dispose]();
+  }
+}
+
+/** A searcher over the parameters as they are: recorded once, with the parameters as inputs. */
+async function searchWithStore(
+  index: ReturnType<typeof prepareIndex>,
+  config: ResolvedConfig,
+  executor: Executor,
+): Promise<(parameters: TrainIndexResult["store"]["params"]) => DocidSearcher> {
+  const { model, tokenizer } = index;
+  const program = searchProgram(model.scorer, model.trie, {
+    beam: config.evaluation.beam,
+    params: model.specs,
+  });
+  const executable = await executor.compile(program);
+  return (parameters) =>
+    new DocidSearcher({
+      executable,
+      parameters,
+      encode: (text) => tokenizer.encode(text),
+      padId: tokenizer.padId ?? 0,
+    });
+}

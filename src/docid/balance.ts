@@ -44,7 +44,7 @@ export interface BalanceReport {
  * import { assertEquals } from "@std/assert";
  * const report = balanceReport(assignDocids(6, { scheme: "naive", base: 4 }));
  * assertEquals(report.lengths, [0, 6]);
- * assertEquals(report.children, { min: 2, median: 3, max: 4 });
+ * assertEquals(report.children, { min: 2, median: 2, max: 4 });
  * ```
  */
 export function balanceReport(docids: Docids): BalanceReport {

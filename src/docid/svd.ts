@@ -170,6 +170,21 @@ export interface SvdStart {
  * @param matrix [V, N] weight of each term in each document
  * @param options Rank W and method; W is at most the smaller side of the matrix
  * @throws {DataError} If `rank` is not a positive integer
+ * @example
+ * ```ts
+ * import { svdStart } from "./svd.ts";
+ * import { assertAlmostEquals } from "@std/assert";
+ * // Term 0 weighs 3 in document 0, term 1 weighs 4 in document 1.
+ * const matrix = {
+ *   rows: 2,
+ *   cols: 2,
+ *   offsets: Int32Array.of(0, 1, 2),
+ *   indices: Int32Array.of(0, 1),
+ *   values: Float32Array.of(3, 4),
+ * };
+ * const { termVectors: { data: t }, docVectors: { data: d } } = svdStart(matrix, { rank: 2 });
+ * assertAlmostEquals(t[0] * d[0] + t[1] * d[1], 3, 1e-5);
+ * ```
  */
 export function svdStart(matrix: SparseMatrix, options: SvdOptions): SvdStart {
   const { U, S, V } = sparseSvd(matrix, options);
@@ -197,6 +212,19 @@ export interface LsaOptions {
  * @param options Width, seed and scale
  * @returns [N, W], W at most the smaller side of the matrix
  * @throws {DataError} If `dimensions` is not a positive integer
+ * @example
+ * ```ts
+ * import { lsaVectors } from "./svd.ts";
+ * import { assertEquals } from "@std/assert";
+ * const counts = {
+ *   rows: 3,
+ *   cols: 2,
+ *   offsets: Int32Array.of(0, 1, 2, 2),
+ *   indices: Int32Array.of(0, 1),
+ *   values: Float32Array.of(3, 4),
+ * };
+ * assertEquals(lsaVectors(counts, { dimensions: 2 }).shape, [3, 2]);
+ * ```
  */
 export function lsaVectors(matrix: SparseMatrix, options: LsaOptions): HostTensor<"float32"> {
   const { U, S } = sparseSvd(matrix, { rank: options.dimensions, seed: options.seed });

@@ -38,6 +38,35 @@ function programOf(
  * @param scorer The model
  * @param trie Docids
  * @param options Parameters, beam and name
+ * @example A lexical index whose only stem points at document 1
+ * ```ts
+ * import { assignDocids, buildTrie, slotsOf } from "../docid/mod.ts";
+ * import { lexicalParamSpecs } from "../model/lexical.ts";
+ * import { onnxExecutor } from "../runtime/onnx_executor.ts";
+ * import { hostTensor } from "../tensor/host_tensor.ts";
+ * import { searchProgram } from "./program.ts";
+ * import { lexicalScorer } from "./tree_scorer.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const trie = buildTrie(assignDocids(3, { scheme: "atomic" }));
+ * const params = lexicalParamSpecs({ vocabSize: 1, width: 1, slotCount: 3 });
+ * const program = searchProgram(lexicalScorer(slotsOf(trie)), trie, { params, beam: 2 });
+ * const floats = (...x: number[]) => hostTensor("float32", Float32Array.from(x), [x.length, 1]);
+ * const executable = await onnxExecutor().compile(program, {
+ *   constants: {
+ *     "stem.embedding": floats(1),
+ *     "stem.weight": floats(1),
+ *     "slot.embedding": floats(0, 5, 1),
+ *     "slot.bias": floats(0, 0, 0),
+ *   },
+ * });
+ * const { doc } = await executable.run({
+ *   inputIds: hostTensor("int32", Int32Array.of(0), [1, 1]),
+ *   isToken: floats(1),
+ * });
+ * assertEquals(doc.data, Int32Array.of(1, 2));
+ * await executable.dispose();
+ * ```
  */
 export function searchProgram(
   scorer: DocidScorer,

@@ -1,13 +1,22 @@
 /** Updating single rows of a parameter, and learning rates of their own. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { ShapeError } from "../../../src/errors.ts";
-import { adamw, layoutOf, sgd, VectorMemory } from "../../../src/optim/mod.ts";
+import {
+  adamw,
+  layoutOf,
+  type OptimizerRule,
+  type RuleUpdate,
+  sgd,
+  VectorMemory,
+} from "../../../src/optim/mod.ts";
 import type { ParamSpecs } from "../../../src/tensor/params.ts";
 
 const zero = { kind: "constant", value: 0 } as const;
 const WIDTH = 8;
 
-function setUp(specs: ParamSpecs) {
+function setUp(
+  specs: ParamSpecs,
+): Omit<RuleUpdate, "step" | "lr" | "scale"> & { rule: OptimizerRule } {
   const layout = layoutOf(specs), rule = adamw({ weightDecay: 0.1 });
   const memory = new VectorMemory(8 * layout.length + 64);
   return {

@@ -148,7 +148,7 @@ export function prepareIndex(dataset: Dataset, config: ResolvedConfig): Prepared
       bm25: matrix,
       trie,
       head,
-      width: Math.min(width, N),
+      width,
       init,
       distill: training.distill,
       slotRateFactor: training.slot_rate_factor,

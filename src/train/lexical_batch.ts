@@ -100,7 +100,7 @@ export function lexicalBatch(
 }
 
 /** [N] last slot of each document. */
-function leafSlots(slots: Slots, docCount: number): Int32Array {
+export function leafSlots(slots: Slots, docCount: number): Int32Array {
   const leaf = new Int32Array(docCount);
   for (let s = 0; s < slots.slotCount; s++) if (slots.doc[s] >= 0) leaf[slots.doc[s]] = s;
   return leaf;

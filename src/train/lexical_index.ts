@@ -19,9 +19,9 @@ import { lexicalLeafScorer } from "../retriever/leaf_scorer.ts";
 import { lexicalScorer } from "../retriever/tree_scorer.ts";
 import type { ParameterStore } from "../runtime/parameter_store.ts";
 import type { ParamSpecs } from "../tensor/params.ts";
-import type { SparseMatrix } from "../tensor/sparse.ts";
+import { csrTimesDense, type SparseMatrix } from "../tensor/sparse.ts";
 import type { IndexModel } from "./index_model.ts";
-import { lexicalBatch, slotsWithin } from "./lexical_batch.ts";
+import { leafSlots, lexicalBatch, slotsWithin } from "./lexical_batch.ts";
 
 /** What a lexical index is made of. */
 export interface LexicalIndexOptions {
@@ -34,7 +34,7 @@ export interface LexicalIndexOptions {
    * the log-sum-exp of its documents' logits, so that docids do not change p(d|q).
    */
   readonly head: "tree" | "leaf";
-  /** Width D of the vectors: rounded up to a multiple of 4; more than N is never needed. */
+  /** Largest width D of the vectors; more than the slots, rounded up to a multiple of 4, is never used. */
   readonly width: number;
   /** `"svd"`: from the singular vectors of the BM25 matrix; `"random"`: normal numbers. */
   readonly init: "svd" | "random";
@@ -69,8 +69,8 @@ export function lexicalIndex(options: LexicalIndexOptions): IndexModel {
         `the marks ${isUnseen.length}`,
     );
   }
-  const width = Math.ceil(options.width / 4) * 4;
   const slots = head === "leaf" ? flatSlots(trie.docCount) : slotsOf(trie);
+  const width = Math.ceil(Math.min(options.width, slots.slotCount) / 4) * 4;
   const config = { vocabSize: bm25.rows, width, slotCount: slots.slotCount };
   const plain = lexicalParamSpecs(config);
   const specs: ParamSpecs = {
@@ -145,37 +145,71 @@ function trainingProgram(
 }
 
 /**
- * M = BM25 ≈ E·Uᵀ with orthonormal U: E = M·V, U = V from the singular value decomposition. Every
- * stem weighs 1, so that the logits of step 0 are BM25. An inner slot starts as the mean of its
- * documents.
+ * A ≈ E·Uᵀ with orthonormal columns U, so that the logits of step 0 are the scores of A:
+ *
+ *   A[t, slot] = max_{d below slot} BM25[t, d]
+ *
+ * for the slot of a single document its BM25, for an inner slot that of a pseudo document which
+ * holds the best of every word. Every stem weighs 1.
+ *
+ * Where the width allows it, U is an orthonormal cosine basis and the product exact: any basis does,
+ * and this one costs nothing. A smaller width needs the singular vectors, which lose least.
  */
 function startFromBm25(store: ParameterStore, slots: Slots, options: LexicalIndexOptions): void {
-  const { bm25, seed } = options;
   const stems = store.params[STEM_EMBEDDING], slotRows = store.params[SLOT_EMBEDDING];
+  const scores = slotScores(options.bm25, slots);
   const width = stems.shape[1], P = slots.slotCount;
-  const { U, S, V } = sparseSvd(bm25, { rank: Math.min(width, bm25.cols), seed });
-  const rank = S.length;
   stems.data.fill(0);
-  for (let t = 0; t < bm25.rows; t++) {
-    for (let r = 0; r < rank; r++) stems.data[t * width + r] = U.data[t * rank + r] * S[r];
-  }
+  slotRows.data.fill(0);
   store.params[STEM_WEIGHT].data.fill(1);
   store.params[SLOT_BIAS].data.fill(0);
-  slotRows.data.fill(0);
-  const below = new Float64Array(P);
-  for (let s = P - 1; s >= 0; s--) {
-    const row = slotRows.data.subarray(s * width, (s + 1) * width);
-    const doc = slots.doc[s];
-    if (doc >= 0) {
-      row.set(V.data.subarray(doc * rank, (doc + 1) * rank));
-      below[s] = 1;
-    }
-    const up = slots.parent[s];
-    if (up >= 0) {
-      below[up] += below[s];
-      const parent = slotRows.data.subarray(up * width, (up + 1) * width);
-      for (let r = 0; r < rank; r++) parent[r] += row[r];
-    }
-    if (doc < 0) { for (let r = 0; r < rank; r++) row[r] /= below[s]; }
+  if (width >= P) {
+    cosineBasis(slotRows.data, P, width);
+    stems.data.set(csrTimesDense(scores, slotRows.data, width));
+    return;
   }
+  const { U, S, V } = sparseSvd(scores, { rank: width, seed: options.seed });
+  const rank = S.length;
+  for (let t = 0; t < scores.rows; t++) {
+    for (let r = 0; r < rank; r++) stems.data[t * width + r] = U.data[t * rank + r] * S[r];
+  }
+  for (let s = 0; s < P; s++) {
+    slotRows.data.set(V.data.subarray(s * rank, (s + 1) * rank), s * width);
+  }
+}
+
+/** rows[s, r] = c(r)·cos(π(s + ½)r / n) for r < n, the orthonormal DCT-II (Ahmed et al. 1974). */
+function cosineBasis(rows: Float32Array, n: number, width: number): void {
+  for (let s = 0; s < n; s++) {
+    rows[s * width] = Math.sqrt(1 / n);
+    for (let r = 1; r < n; r++) {
+      rows[s * width + r] = Math.sqrt(2 / n) * Math.cos(Math.PI * (s + 0.5) * r / n);
+    }
+  }
+}
+
+/** [V, P] weight of each stem in each slot: the largest among the documents below it. */
+function slotScores(bm25: SparseMatrix, slots: Slots): SparseMatrix {
+  const leaf = leafSlots(slots, bm25.cols);
+  const offsets = new Int32Array(bm25.rows + 1), indices: number[] = [], values: number[] = [];
+  for (let t = 0; t < bm25.rows; t++) {
+    const row = new Map<number, number>();
+    for (let i = bm25.offsets[t]; i < bm25.offsets[t + 1]; i++) {
+      for (let s = leaf[bm25.indices[i]]; s >= 0; s = slots.parent[s]) {
+        row.set(s, Math.max(row.get(s) ?? 0, bm25.values[i]));
+      }
+    }
+    for (const s of [...row.keys()].sort((a, b) => a - b)) {
+      indices.push(s);
+      values.push(row.get(s)!);
+    }
+    offsets[t + 1] = indices.length;
+  }
+  return {
+    rows: bm25.rows,
+    cols: slots.slotCount,
+    offsets,
+    indices: Int32Array.from(indices),
+    values: Float32Array.from(values),
+  };
 }

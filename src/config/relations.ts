@@ -27,10 +27,11 @@ const relations: readonly Relation[] = [
         : undefined,
   },
   {
-    reads: ["evaluation.k", "evaluation.beam"],
-    problem: ({ evaluation }) =>
-      evaluation.k > evaluation.beam
-        ? `must be at most evaluation.beam (${evaluation.beam}), is ${evaluation.k}`
+    reads: ["training.optimizer", "model.family"],
+    problem: ({ training, model }) =>
+      training.optimizer === "adafactor" && model.family === "lexical"
+        ? "must be adamw for a lexical model: adafactor keeps statistics of whole matrices, and a " +
+          "step touches only some rows"
         : undefined,
   },
   {

@@ -268,8 +268,11 @@ const training = section("How the model is trained.", {
 });
 
 const evaluation = section("How the model is evaluated.", {
-  beam: whole("Prefixes kept by the search.", { min: 1, max: 1000, preset: 10 }),
-  k: whole("Documents returned per question.", { min: 1, max: 1000, preset: 10 }),
+  beam: whole("Prefixes kept by the search, and documents returned.", {
+    min: 1,
+    max: 1000,
+    preset: 10,
+  }),
   batch_size: whole("Questions searched at once.", { min: 1, max: 65_536, preset: 64 }),
   bootstrap_samples: whole("Resamplings behind each confidence interval.", {
     min: 10,

@@ -187,10 +187,8 @@ export interface TrainingConfig {
 
 /** How the model is evaluated. */
 export interface EvaluationConfig {
-  /** Prefixes kept by the search. Default: 10. */
+  /** Prefixes kept by the search, and documents returned. Default: 10. */
   readonly beam: number;
-  /** Documents returned per question. Default: 10. */
-  readonly k: number;
   /** Questions searched at once. Default: 64. */
   readonly batch_size: number;
   /** Resamplings behind each confidence interval. Default: 1000. */

@@ -169,7 +169,7 @@ Deno.test("keys that are each in range must also fit together, even beside other
       overrides: [
         "seed=-1",
         "data=jsonl",
-        "evaluation.k=20",
+        "training.optimizer=adafactor",
         "training.accumulate=2",
         "training.shuffle_labels=true",
         "training.mix={question: 0, template: 0, keywords: 0, span: 0, sentence: 0}",
@@ -180,7 +180,8 @@ Deno.test("keys that are each in range must also fit together, even beside other
       "data.path: is needed because data.format is jsonl: set data.path=<folder>",
       "training.shuffle_labels: is a control only if nothing else knows the documents: set " +
       "model.init=random training.distill.weight=0 (command line)",
-      "evaluation.k: must be at most evaluation.beam (10), is 20 (command line)",
+      "training.optimizer: must be adamw for a lexical model: adafactor keeps statistics of whole " +
+      "matrices, and a step touches only some rows (command line)",
       "training.accumulate: must be 1 for a lexical model, whose batches touch different rows; " +
       "use a larger training.batch_size (command line)",
       "training.mix: needs at least one ratio above 0 (command line)",

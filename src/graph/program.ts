@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type * as tf from "@tensorflow/tfjs-core";
 import type { DType } from "../tensor/host_tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** One input. A string in `shape` is a symbol: a size that is only known when the program runs. */
 export interface ProgramInput {
@@ -22,5 +22,5 @@ export interface Program {
   /** Inputs by name, parameters included, in a fixed order. */
   readonly inputs: Readonly<Record<string, ProgramInput>>;
   /** The function itself, in `@tensorflow/tfjs-core` operations. */
-  readonly run: (x: Record<string, tf.Tensor>) => Record<string, tf.Tensor>;
+  readonly run: (x: Record<string, Tensor>) => Record<string, Tensor>;
 }

@@ -18,6 +18,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Params, ParamSpecs } from "../tensor/params.ts";
+import type { Scalar, Tensor } from "../tensor/tensor.ts";
 
 /** Sizes of a lexical index model. */
 export interface LexicalConfig {
@@ -58,7 +59,7 @@ export function lexicalParamSpecs(config: LexicalConfig): ParamSpecs {
  * @param isToken [B, S] 1 where a stem stands, 0 on padding
  * @returns [B, D]
  */
-export function lexicalQuery(params: Params, inputIds: tf.Tensor, isToken: tf.Tensor): tf.Tensor {
+export function lexicalQuery(params: Params, inputIds: Tensor, isToken: Tensor): Tensor {
   const rows = tf.gather(params[STEM_EMBEDDING], inputIds as tf.Tensor2D); // [B, S, D]
   const weights = tf.mul(
     tf.gather(params[STEM_WEIGHT], inputIds as tf.Tensor2D), // [B, S, 1]
@@ -77,10 +78,10 @@ export function lexicalQuery(params: Params, inputIds: tf.Tensor, isToken: tf.Te
  * @returns [B, D]
  */
 export function lexicalQueryFromBag(
-  bag: tf.Tensor,
-  rows: tf.Tensor,
-  weights: tf.Tensor,
-): tf.Tensor {
+  bag: Tensor,
+  rows: Tensor,
+  weights: Tensor,
+): Tensor {
   return tf.matMul(bag as tf.Tensor2D, tf.mul(rows, weights) as tf.Tensor2D);
 }
 
@@ -91,7 +92,7 @@ export function lexicalQueryFromBag(
  * @param query [B, D]
  * @returns [P, B]
  */
-export function slotLogits(params: Params, query: tf.Tensor): tf.Tensor {
+export function slotLogits(params: Params, query: Tensor): Tensor {
   const dot = tf.matMul(params[SLOT_EMBEDDING] as tf.Tensor2D, query as tf.Tensor2D, false, true);
   return tf.add(dot, params[SLOT_BIAS]);
 }
@@ -111,7 +112,7 @@ export interface SlotLayout {
 const FORBIDDEN = -1e9;
 
 /** [P, B] → [M, C, B]; `pad` where a node has no such child. */
-function toNodes(x: tf.Tensor, layout: SlotLayout, pad: number): tf.Tensor {
+function toNodes(x: Tensor, layout: SlotLayout, pad: number): Tensor {
   const { nodeCount: M, branching: C } = layout;
   const B = x.shape[1]!;
   if (isFlat(layout)) return tf.reshape(x, [1, C, B]);
@@ -120,7 +121,7 @@ function toNodes(x: tf.Tensor, layout: SlotLayout, pad: number): tf.Tensor {
 }
 
 /** [M, C, B] → [P, B], the inverse. */
-function toSlots(x: tf.Tensor, layout: SlotLayout): tf.Tensor {
+function toSlots(x: Tensor, layout: SlotLayout): Tensor {
   const { nodeCount: M, branching: C } = layout;
   const flat = tf.reshape(x, [M * C, x.shape[2]!]);
   return isFlat(layout) ? flat : tf.gather(flat, tf.tensor1d(layout.place, "int32"));
@@ -137,7 +138,7 @@ const isFlat = (layout: SlotLayout) =>
  * @param layout Where the slots stand
  * @returns [P, B], natural logarithm; the children of each node sum to 1 in probability
  */
-export function slotLogProbs(logits: tf.Tensor, layout: SlotLayout): tf.Tensor {
+export function slotLogProbs(logits: Tensor, layout: SlotLayout): Tensor {
   const z = toNodes(logits, layout, FORBIDDEN);
   const shifted = tf.sub(z, tf.max(z, 1, true));
   return toSlots(tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), 1, true))), layout);
@@ -157,12 +158,12 @@ export function slotLogProbs(logits: tf.Tensor, layout: SlotLayout): tf.Tensor {
  * @returns Scalar: nats, summed over the B questions
  */
 export function slotCrossEntropy(
-  logits: tf.Tensor,
-  target: tf.Tensor,
+  logits: Tensor,
+  target: Tensor,
   layout: SlotLayout,
-): tf.Scalar {
+): Scalar {
   return tf.customGrad((...args) => {
-    const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const [x, save] = args as unknown as [Tensor, tf.GradSaveFunc];
     const z = toNodes(x, layout, FORBIDDEN), t = toNodes(target, layout, 0);
     const highest = tf.max(z, 1, true);
     const exp = tf.exp(tf.sub(z, highest));
@@ -171,11 +172,11 @@ export function slotCrossEntropy(
     const logTotal = tf.add(tf.log(total), highest);
     save([exp, total, nodeMass, target]);
     const value = tf.sub(tf.sum(tf.mul(nodeMass, logTotal)), tf.sum(tf.mul(target, x)));
-    const gradFunc = (dy: tf.Tensor | tf.Tensor[], saved: tf.Tensor[]) => {
+    const gradFunc = (dy: Tensor | Tensor[], saved: Tensor[]) => {
       const [exp, total, nodeMass, target] = saved;
       const expected = toSlots(tf.mul(exp, tf.div(nodeMass, total)), layout);
-      return tf.mul(tf.sub(expected, target), dy as tf.Tensor);
+      return tf.mul(tf.sub(expected, target), dy as Tensor);
     };
     return { value, gradFunc };
-  })(logits) as tf.Scalar;
+  })(logits) as Scalar;
 }

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { ShapeError } from "../errors.ts";
 import { keepMask } from "../tensor/keep_mask.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /**
  * Inverted dropout (Srivastava et al. 2014): every element is kept with probability 1 − rate and
@@ -15,7 +16,7 @@ import { keepMask } from "../tensor/keep_mask.ts";
  * @returns The axes of `x`
  * @throws {ShapeError} If `rate` is not in [0, 1)
  */
-export function dropout(x: tf.Tensor, rate: number): tf.Tensor {
+export function dropout(x: Tensor, rate: number): Tensor {
   if (!(rate >= 0 && rate < 1)) {
     throw new ShapeError(`Cannot drop elements at rate ${rate}: a rate is in [0, 1)`);
   }

@@ -1,6 +1,7 @@
 /** Rows of a table by id. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import { type Dims, type F32, named } from "../tensor/axes.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /**
  * `y = table[ids]`. The gradient of the table adds up over repeated ids. An id outside of the table
@@ -11,8 +12,8 @@ import { type Dims, type F32, named } from "../tensor/axes.ts";
  * @returns […, D]
  * @throws {ShapeError} If `table` has not two axes
  */
-export function embedding(ids: tf.Tensor, table: F32<"V D">): tf.Tensor {
+export function embedding(ids: Tensor, table: F32<"V D">): Tensor {
   const dims: Dims = {};
   named(table, "V D", dims, { as: "table" });
-  return tf.gather(table as tf.Tensor, ids as tf.Tensor1D);
+  return tf.gather(table as Tensor, ids as tf.Tensor1D);
 }

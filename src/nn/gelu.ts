@@ -1,6 +1,7 @@
 /** Gaussian error linear unit. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import { customGradient } from "./_custom_gradient.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 const CUBIC = 0.044715, ROOT = Math.sqrt(2 / Math.PI);
 
@@ -17,7 +18,7 @@ const CUBIC = 0.044715, ROOT = Math.sqrt(2 / Math.PI);
  * @param x Any axes
  * @returns The axes of `x`
  */
-export function geluNew(x: tf.Tensor): tf.Tensor {
+export function geluNew(x: Tensor): Tensor {
   return customGradient([x], ([x]) => {
     const square = tf.square(x);
     const u = tf.mul(x, tf.add(tf.mul(square, CUBIC * ROOT), ROOT));

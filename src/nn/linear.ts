@@ -1,6 +1,7 @@
 /** A matrix applied to the last axis. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import { type Dims, type F32, named } from "../tensor/axes.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /**
  * `y = x · Wᵀ`, on the last axis, whatever stands before it. The layout of the weight is Hugging
@@ -21,10 +22,10 @@ import { type Dims, type F32, named } from "../tensor/axes.ts";
  * assertEquals(linear(tf.tensor2d([[1, 10]]), weight).arraySync(), [[21, 43, 65]]);
  * ```
  */
-export function linear(x: tf.Tensor, weight: F32<"O I">): tf.Tensor {
+export function linear(x: Tensor, weight: F32<"O I">): Tensor {
   const dims: Dims = {};
   named(weight, "O I", dims, { as: "weight" });
   const rows = named(tf.reshape(x, [-1, x.shape[x.shape.length - 1]]), "N I", dims, { as: "x" });
-  const y = tf.matMul(rows as tf.Tensor, weight as tf.Tensor, false, true);
+  const y = tf.matMul(rows as Tensor, weight as Tensor, false, true);
   return tf.reshape(y, [...x.shape.slice(0, -1), dims.O]);
 }

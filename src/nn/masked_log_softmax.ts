@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { ShapeError } from "../errors.ts";
 import { HIDDEN } from "./attention.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /**
  * Log-softmax over the allowed entries of the last axis: normalised over them alone.
@@ -25,7 +26,7 @@ import { HIDDEN } from "./attention.ts";
  * assertAlmostEquals(logProbs.dataSync()[0], Math.log(0.5), 1e-6);
  * ```
  */
-export function maskedLogSoftmax(logits: tf.Tensor, isAllowed: tf.Tensor): tf.Tensor {
+export function maskedLogSoftmax(logits: Tensor, isAllowed: Tensor): Tensor {
   const [choices, allowed] = [logits, isAllowed].map((x) => x.shape[x.shape.length - 1]);
   if (choices !== allowed) {
     throw new ShapeError(

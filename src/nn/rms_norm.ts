@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type Dims, type F32, named } from "../tensor/axes.ts";
 import { customGradient } from "./_custom_gradient.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /**
  * Root-mean-square layer normalisation (Zhang and Sennrich 2019), T5's "layer norm": no mean is
@@ -21,7 +22,7 @@ import { customGradient } from "./_custom_gradient.ts";
  * @returns […, D]
  * @throws {ShapeError} If `weight` does not have the size of the last axis of `x`
  */
-export function rmsNorm(x: tf.Tensor, weight: F32<"D">, epsilon = 1e-6): tf.Tensor {
+export function rmsNorm(x: Tensor, weight: F32<"D">, epsilon = 1e-6): Tensor {
   const dims: Dims = { D: x.shape[x.shape.length - 1] };
   named(weight, "D", dims, { as: "weight" });
   return customGradient([x, weight], ([x, weight]) => {

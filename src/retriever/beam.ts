@@ -5,6 +5,7 @@ import { DeepragError } from "../errors.ts";
 import type { Params } from "../tensor/params.ts";
 import { hide, int, type Level, levelsOf, NOTHING, rowsOf, slotLogProbs } from "./_levels.ts";
 import type { DocidScorer, ScorerState, Tensors } from "./scorer.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** Choices of {@linkcode beamSearch}. */
 export interface BeamOptions {
@@ -22,19 +23,19 @@ export interface BeamOptions {
 /** Tensors that search returns. */
 export interface BeamOutput extends Tensors {
   /** [B, K] int32 documents, best first; -1 where there are fewer than K. */
-  doc: tf.Tensor;
+  doc: Tensor;
   /** [B, K] natural logarithm of p(d|q); -∞ where there is no document. */
-  logProb: tf.Tensor;
+  logProb: Tensor;
   /** [B] 1 − Σ p(d|q) over the documents returned: the mass that search left out. */
-  droppedMass: tf.Tensor;
+  droppedMass: Tensor;
 }
 
 /** Documents found so far, best first. */
 interface Found {
   /** [B, F] */
-  doc: tf.Tensor;
+  doc: Tensor;
   /** [B, F] */
-  logProb: tf.Tensor;
+  logProb: Tensor;
 }
 
 /** Prefixes that live. */
@@ -42,17 +43,17 @@ interface Beams {
   /** K, per question. */
   count: number;
   /** [B, K] log-probability of the prefix; nothing at the root. */
-  logProb?: tf.Tensor;
+  logProb?: Tensor;
   /** [B·K] node, counted within its level. */
-  node: tf.Tensor;
+  node: Tensor;
   /** [B·K] token that led there; nothing at the root. */
-  token?: tf.Tensor;
+  token?: Tensor;
 }
 
 /** Continuations of all prefixes of a question, side by side. */
 interface Continuations {
   /** [B, K·C] */
-  logProb: tf.Tensor;
+  logProb: Tensor;
   beams: Beams;
   level: Level;
   batch: number;
@@ -105,7 +106,7 @@ export function beamSearch(
 }
 
 function continuations(
-  output: { logits: tf.Tensor; logTotal?: tf.Tensor; rows: ScorerState["rows"] },
+  output: { logits: Tensor; logTotal?: Tensor; rows: ScorerState["rows"] },
   { beams, level, batch, branching: C }: Omit<Continuations, "logProb">,
 ): Continuations {
   const isFull = level.leaves + level.inner === level.nodes * C;
@@ -123,7 +124,7 @@ function continuations(
 }
 
 /** Continuations that are leaves (1) or are not (0), the others hidden. */
-function only(kind: 0 | 1, all: Continuations): tf.Tensor {
+function only(kind: 0 | 1, all: Continuations): Tensor {
   const { level, beams, branching, batch } = all;
   if (level.leaves === 0 || level.inner === 0) return all.logProb;
   const kept = kind === 1 ? level.isLeaf : level.isLeaf.map((x) => 1 - x);
@@ -157,11 +158,11 @@ function collect(old: Found | undefined, more: Found, K: number, batch: number):
 }
 
 /** The best `count` prefixes that are one digit longer, and the row each one comes from. */
-function advance(all: Continuations, count: number): { beams: Beams; from: tf.Tensor } {
+function advance(all: Continuations, count: number): { beams: Beams; from: Tensor } {
   const { values, indices } = tf.topk(only(0, all), Math.min(count, all.logProb.shape[1]!));
   const { found: node, at, row } = lookUp(all.level.child, all, indices);
   const token = tf.gather(tf.tensor1d(all.level.token, "int32"), at as tf.Tensor2D);
-  const flat = (x: tf.Tensor): tf.Tensor => tf.reshape(x, [-1]);
+  const flat = (x: Tensor): Tensor => tf.reshape(x, [-1]);
   const beams = {
     count: values.shape[1]!,
     logProb: values,
@@ -180,8 +181,8 @@ function advance(all: Continuations, count: number): { beams: Beams; from: tf.Te
 function lookUp(
   table: Int32Array,
   { beams, batch, branching: C }: Continuations,
-  indices: tf.Tensor,
-): { found: tf.Tensor; at: tf.Tensor; row: tf.Tensor } {
+  indices: Tensor,
+): { found: Tensor; at: Tensor; row: Tensor } {
   const beam = tf.floorDiv(indices, int(C));
   const row = tf.add(beam, questionOffsets(batch, beams.count));
   const at = beams.logProb
@@ -194,11 +195,11 @@ function lookUp(
 }
 
 /** [B, 1] index of each question's first row where every question has `count` of them. */
-function questionOffsets(batch: number, count: number): tf.Tensor {
+function questionOffsets(batch: number, count: number): Tensor {
   return tf.mul(tf.expandDims(tf.range(0, batch, 1, "int32"), 1), int(count));
 }
 
-function pickRows(rows: Tensors, from: tf.Tensor): Tensors {
+function pickRows(rows: Tensors, from: Tensor): Tensors {
   return Object.fromEntries(
     Object.entries(rows).map(([name, x]) => [name, tf.gather(x, from as tf.Tensor1D)]),
   );

@@ -5,6 +5,7 @@ import type { Trie } from "../docid/trie.ts";
 import type { Params } from "../tensor/params.ts";
 import { type Level, levelsOf, rowsOf, slotLogProbs } from "./_levels.ts";
 import type { DocidScorer, Tensors } from "./scorer.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /**
  * log p(d|q) of all documents: every inner node is visited once, those of one depth together, with
@@ -20,16 +21,16 @@ export function exhaustiveLogProbs(
   scorer: DocidScorer,
   trie: Trie,
   { params, inputs }: { params: Params; inputs: Tensors },
-): tf.Tensor {
+): Tensor {
   const { branching: C } = trie;
   const batch = inputs[Object.keys(scorer.inputs)[0]].shape[0];
-  const repeat = (values: Int32Array): tf.Tensor =>
+  const repeat = (values: Int32Array): Tensor =>
     tf.reshape(tf.tile(tf.tensor2d(values, [1, values.length], "int32"), [batch, 1]), [-1]);
   const docs = docsByDepth(trie);
-  const leaves: tf.Tensor[] = [];
+  const leaves: Tensor[] = [];
   let state = scorer.start(params, inputs);
-  let prefix: tf.Tensor | undefined; // [B, M] log-probability of each node of the level
-  let token: tf.Tensor | undefined;
+  let prefix: Tensor | undefined; // [B, M] log-probability of each node of the level
+  let token: Tensor | undefined;
   levelsOf(trie).forEach((level, depth) => {
     const M = level.nodes;
     const own = Int32Array.from({ length: M }, (_, i) => i);
@@ -40,10 +41,10 @@ export function exhaustiveLogProbs(
       token,
     });
     const logProb = slotLogProbs(output, filledRows(level, C, repeat(own)));
-    let total: tf.Tensor = tf.reshape(logProb, [batch, M, C]);
+    let total: Tensor = tf.reshape(logProb, [batch, M, C]);
     if (prefix) total = tf.add(total, tf.expandDims(prefix, 2));
     const flat = tf.reshape(total, [batch, M * C]);
-    const columns = (at: Int32Array): tf.Tensor => tf.gather(flat, tf.tensor1d(at, "int32"), 1);
+    const columns = (at: Int32Array): Tensor => tf.gather(flat, tf.tensor1d(at, "int32"), 1);
     if (level.leaves > 0) {
       const place = (d: number): number =>
         (trie.docNode[d] - level.firstNode) * C + trie.docSlot[d];
@@ -91,7 +92,7 @@ function placesOfNext(trie: Trie, depth: number): Int32Array {
   });
 }
 
-function filledRows(level: Level, C: number, node: tf.Tensor): tf.Tensor | undefined {
+function filledRows(level: Level, C: number, node: Tensor): Tensor | undefined {
   if (level.leaves + level.inner === level.nodes * C) return undefined;
   return rowsOf(level.isFilled, node, { nodes: level.nodes, branching: C });
 }

@@ -5,6 +5,7 @@ import type { Trie } from "../docid/trie.ts";
 import { lexicalQuery, slotLogits } from "../model/lexical.ts";
 import type { DocidScorer } from "./scorer.ts";
 import { slotTableScorer } from "./tree_scorer.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** One level of the trie: what its slots' logits are made of. */
 interface Level {
@@ -47,11 +48,11 @@ const FORBIDDEN = -1e9;
  * @param trie The trie
  * @returns [P, B]
  */
-export function slotLogitsFromLeaves(logits: tf.Tensor, trie: Trie): tf.Tensor {
+export function slotLogitsFromLeaves(logits: Tensor, trie: Trie): Tensor {
   const slots = slotsOf(trie), levels = levelsOf(trie, slots);
   const B = logits.shape[1]!, C = trie.branching;
-  const parts: tf.Tensor[] = [];
-  let below: tf.Tensor | undefined; // [nodes of the level below, B]
+  const parts: Tensor[] = [];
+  let below: Tensor | undefined; // [nodes of the level below, B]
   for (const { source, padded, nodeCount } of levels.toReversed()) {
     const all = below ? tf.concat([logits, below], 0) : logits;
     const z = tf.gather(all, tf.tensor1d(source, "int32"));

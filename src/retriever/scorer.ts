@@ -1,10 +1,10 @@
 /** What constrained search needs from a model: logits over the slots of a node. @module */
-import type * as tf from "@tensorflow/tfjs-core";
 import type { ProgramInput } from "../graph/program.ts";
 import type { Params } from "../tensor/params.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** Tensors by name. */
-export type Tensors = Record<string, tf.Tensor>;
+export type Tensors = Record<string, Tensor>;
 
 /**
  * What a model keeps between digits. Search never looks inside; it picks rows of `rows` as beams live
@@ -24,22 +24,22 @@ export interface ScorerStep {
   /** Prefixes per question, K: 1 at the root. */
   readonly beams: number;
   /** [B·K] int32 inner node that each prefix stands at. */
-  readonly node: tf.Tensor;
+  readonly node: Tensor;
   /** [B·K] int32 token that led there; nothing at the root. */
-  readonly token?: tf.Tensor;
+  readonly token?: Tensor;
 }
 
 /** Answer to a {@linkcode ScorerStep}. */
 export interface ScorerOutput {
   /** [B·K, C] logits of the node's slots; what stands in empty slots does not matter. */
-  readonly logits: tf.Tensor;
+  readonly logits: Tensor;
   /**
    * [B·K, 1] logarithm of the sum of exp(logit) over everything the model could say. Where it is
    * given, log-probabilities are over all of that (as in Hugging Face's `generate`), and those of the
    * documents do not sum to 1. Without it they are over the filled slots of the node: p(d|q) of the
    * index.
    */
-  readonly logTotal?: tf.Tensor;
+  readonly logTotal?: Tensor;
   /** Rows to keep for the next digit. */
   readonly rows: Tensors;
 }

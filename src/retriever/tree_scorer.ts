@@ -10,11 +10,12 @@ import {
   type ScorerState,
   type Tensors,
 } from "./scorer.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** A model whose logit of a slot is U[slot]·q + b[slot]. */
 export interface TreeScorerOptions {
   /** Question vectors [B, D] from parameters and inputs. */
-  query: (params: Params, inputs: Tensors) => tf.Tensor;
+  query: (params: Params, inputs: Tensors) => Tensor;
   /** Name of the parameter U, [P, D]. */
   slotEmbedding: string;
   /** Name of the parameter b, [P, 1]. */
@@ -41,7 +42,7 @@ const ALL_UP_TO = 16_384;
 export function treeScorer(slots: Slots, options: TreeScorerOptions): DocidScorer {
   const compute = options.compute ?? (slots.slotCount <= ALL_UP_TO ? "all" : "visited");
   if (compute === "visited") return overVisited(slots, options);
-  const logits = (params: Params, x: Tensors): tf.Tensor => {
+  const logits = (params: Params, x: Tensors): Tensor => {
     const query = options.query(params, x) as tf.Tensor2D;
     const dot = tf.matMul(query, params[options.slotEmbedding] as tf.Tensor2D, false, true);
     return tf.add(dot, tf.reshape(params[options.slotBias], [1, slots.slotCount]));
@@ -55,7 +56,7 @@ function safePlaces({ padded, slotCount }: Slots): Int32Array {
 }
 
 /** Columns of the root among the first or all slots of each question: they come first. */
-function rootColumns(logits: tf.Tensor, { padded, branching: C }: Slots): tf.Tensor {
+function rootColumns(logits: Tensor, { padded, branching: C }: Slots): Tensor {
   const [B, columns] = logits.shape;
   const root = padded.subarray(0, C);
   if (root.some((slot, at) => slot !== at)) {
@@ -74,7 +75,7 @@ function rootColumns(logits: tf.Tensor, { padded, branching: C }: Slots): tf.Ten
  */
 export function slotTableScorer(
   slots: Slots,
-  logitsOf: (params: Params, inputs: Tensors) => tf.Tensor,
+  logitsOf: (params: Params, inputs: Tensors) => Tensor,
   inputs: DocidScorer["inputs"] = QUESTION_INPUTS,
 ): DocidScorer {
   const { slotCount: P, branching: C, nodeCount: M } = slots;

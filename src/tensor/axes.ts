@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type * as tf from "@tensorflow/tfjs-core";
 import { ShapeError } from "../errors.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** The mark that an element type and axes leave on a tensor's type. It has no value at run time. */
 export interface Labelled<Type extends string, Axes extends string> {
@@ -16,10 +16,10 @@ export interface Labelled<Type extends string, Axes extends string> {
 }
 
 /** A float32 tensor whose axes are `Axes`, such as `F32<"B T D">`. `F32<"">` is a scalar. */
-export type F32<Axes extends string> = tf.Tensor & Labelled<"float32", Axes>;
+export type F32<Axes extends string> = Tensor & Labelled<"float32", Axes>;
 
 /** An int32 tensor whose axes are `Axes`, such as `I32<"B T">`. */
-export type I32<Axes extends string> = tf.Tensor & Labelled<"int32", Axes>;
+export type I32<Axes extends string> = Tensor & Labelled<"int32", Axes>;
 
 /** Sizes by axis letter. {@linkcode named} adds letters it has not seen and checks the others. */
 export type Dims = Record<string, number>;
@@ -35,7 +35,7 @@ function lettersOf(axes: string): string[] {
   return axes.split(" ").filter((letter) => letter !== "");
 }
 
-function check(x: tf.Tensor, axes: string, dims: Dims, options: NamedOptions, dtype: string): void {
+function check(x: Tensor, axes: string, dims: Dims, options: NamedOptions, dtype: string): void {
   const letters = lettersOf(axes);
   const { as: name = "a tensor" } = options;
   const wanted = (): string =>
@@ -84,7 +84,7 @@ function check(x: tf.Tensor, axes: string, dims: Dims, options: NamedOptions, dt
  * ```
  */
 export function named<Axes extends string>(
-  x: tf.Tensor,
+  x: Tensor,
   axes: Axes,
   dims: Dims,
   options: NamedOptions = {},
@@ -104,7 +104,7 @@ export function named<Axes extends string>(
  * @throws {ShapeError} If the number of axes, a size or the element type differs
  */
 export function namedInts<Axes extends string>(
-  x: tf.Tensor,
+  x: Tensor,
   axes: Axes,
   dims: Dims,
   options: NamedOptions = {},

@@ -9,6 +9,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "./tensor.ts";
 
 export { fillKeepMask } from "./fill_keep_mask.ts";
 
@@ -29,7 +30,7 @@ export interface KeepMaskAttrs {
  * @param shape Sizes; symbols are allowed while recording
  * @param keepProb Probability of a one, in (0, 1]
  */
-export function keepMask(shape: readonly number[], keepProb: number): tf.Tensor {
+export function keepMask(shape: readonly number[], keepProb: number): Tensor {
   const attrs = { shape: [...shape], keepProb };
-  return tf.engine().runKernel(KEEP_MASK, {}, attrs as unknown as tf.NamedAttrMap) as tf.Tensor;
+  return tf.engine().runKernel(KEEP_MASK, {}, attrs as unknown as tf.NamedAttrMap) as Tensor;
 }

@@ -6,3 +6,4 @@ export * from "./params.ts";
 export * from "./random.ts";
 export * from "./size_scalar.ts";
 export * from "./sparse.ts";
+export type { Scalar, Tensor } from "./tensor.ts";

@@ -1,5 +1,5 @@
 /** Parameters as plain data: a flat record from name to tensor, and the specification of one. @module */
-import type * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "./tensor.ts";
 
 /** How a parameter starts. */
 export type Initializer =
@@ -27,4 +27,4 @@ export interface ParamSpec {
 export type ParamSpecs = Record<string, ParamSpec>;
 
 /** Parameters as tensors of the running (or recording) backend. */
-export type Params = Record<string, tf.Tensor>;
+export type Params = Record<string, Tensor>;

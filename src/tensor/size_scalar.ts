@@ -1,5 +1,6 @@
 /** A size as a tensor, for programs whose sizes may be symbols. @module */
 import * as tf from "@tensorflow/tfjs-core";
+import type { Scalar } from "./tensor.ts";
 
 /**
  * A scalar that holds a size, or a sum of products of sizes.
@@ -21,6 +22,6 @@ import * as tf from "@tensorflow/tfjs-core";
  * assertEquals(mean.arraySync(), [3]);
  * ```
  */
-export function sizeScalar(size: number, dtype: "float32" | "int32" = "float32"): tf.Scalar {
-  return tf.tidy(() => tf.reshape(tf.range(size, size + 1, 1, dtype), []) as tf.Scalar);
+export function sizeScalar(size: number, dtype: "float32" | "int32" = "float32"): Scalar {
+  return tf.tidy(() => tf.reshape(tf.range(size, size + 1, 1, dtype), []) as Scalar);
 }

@@ -17,7 +17,7 @@ export interface SvdOptions {
   method?: "auto" | "exact" | "randomised";
   /** Randomised: power iterations; more are more exact where singular values fall slowly. Default 4. */
   powerIterations?: number;
-  /** Randomised: directions carried along beyond the rank. Default 16. */
+  /** Randomised: directions carried along beyond the rank. Default 16 and an eighth of the rank. */
   oversample?: number;
 }
 
@@ -71,7 +71,7 @@ export function sparseSvd(matrix: SparseMatrix, options: SvdOptions): Svd {
     return { U: V, S, V: U };
   }
   const rank = Math.min(options.rank, matrix.cols);
-  const { method = "auto", oversample = 16 } = options;
+  const { method = "auto", oversample = 16 + (rank >> 3) } = options;
   const isExact = method === "exact" ||
     (method === "auto" && (rank * 3 > matrix.cols || rank + oversample >= matrix.cols));
   return isExact ? exactSvd(matrix, rank) : randomisedSvd(matrix, {

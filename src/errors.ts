@@ -8,11 +8,13 @@
 
 /** Base of every error this project throws on purpose: bad input or a broken promise, never a bug. */
 export class DeepragError extends Error {
+  /** Name of the class. */
   override name = "DeepragError";
 }
 
 /** A tensor does not have the axes or sizes that its name promises. */
 export class ShapeError extends DeepragError {
+  /** Name of the class. */
   override name = "ShapeError";
 }
 
@@ -26,6 +28,7 @@ export interface DataLocation {
 
 /** A data file is missing, broken or contradicts another one. */
 export class DataError extends DeepragError {
+  /** Name of the class. */
   override name = "DataError";
   /** Path of the offending file, where one is known. */
   readonly file?: string;
@@ -51,11 +54,16 @@ export interface ConfigProblem {
 
 /** A configuration has problems. All of them are reported at once. */
 export class ConfigError extends DeepragError {
+  /** Name of the class. */
   override name = "ConfigError";
   /** Every problem found. */
   readonly problems: readonly ConfigProblem[];
 
-  /** @param problems Every problem found; at least one */
+  /**
+   * Lists all problems in the message.
+   *
+   * @param problems Every problem found; at least one
+   */
   constructor(problems: readonly ConfigProblem[]) {
     const list = problems.map((p) => `  ${p.key}: ${p.message}`).join("\n");
     const n = problems.length;
@@ -66,25 +74,30 @@ export class ConfigError extends DeepragError {
 
 /** A command line names a command or flag that does not exist, or leaves out what is needed. */
 export class UsageError extends DeepragError {
+  /** Name of the class. */
   override name = "UsageError";
 }
 
 /** A kernel is not available on the backend that was asked to run or record it. */
 export class KernelError extends DeepragError {
+  /** Name of the class. */
   override name = "KernelError";
 }
 
 /** A model did something while being recorded that a graph cannot express. */
 export class TraceError extends DeepragError {
+  /** Name of the class. */
   override name = "TraceError";
 }
 
 /** A checkpoint or weight file is missing, truncated, or does not fit the model. */
 export class CheckpointError extends DeepragError {
+  /** Name of the class. */
   override name = "CheckpointError";
 }
 
 /** A remote resource could not be had, or is not what it claims to be. */
 export class RemoteError extends DeepragError {
+  /** Name of the class. */
   override name = "RemoteError";
 }

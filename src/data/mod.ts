@@ -18,10 +18,10 @@ export {
 } from "./read_dataset.ts";
 export {
   DocumentStore,
+  type FullTextHit,
+  type FullTextOptions,
   type OpenStoreOptions,
   type PutOptions,
-  type SearchOptions,
-  type SearchResult,
   type StoredDocument,
 } from "./store.ts";
 export { syntheticDataset, type SyntheticOptions } from "./synthetic/synthetic_dataset.ts";

@@ -27,7 +27,7 @@ export interface StoredDocument extends Document {
 }
 
 /** One result of a search. */
-export interface SearchResult {
+export interface FullTextHit {
   /** Position of the document in the corpus, from 0. */
   readonly index: number;
   /** Id of the document. */
@@ -49,7 +49,7 @@ export interface PutOptions {
 }
 
 /** Choices of {@linkcode DocumentStore.search}. */
-export interface SearchOptions {
+export interface FullTextOptions {
   /** Most results to give. Default 10. */
   k?: number;
   /** Compare word stems (Porter) instead of words. Default `false`. */
@@ -160,7 +160,7 @@ export class DocumentStore {
    * @returns Best first, ties in corpus order; fewer than k where fewer documents share a word
    * @throws {DataError} If `k` is not a positive whole number, or the file is damaged
    */
-  search(question: string, options: SearchOptions = {}): SearchResult[] {
+  search(question: string, options: FullTextOptions = {}): FullTextHit[] {
     const { k = 10, stemmed = false } = options;
     if (!Number.isSafeInteger(k) || k < 1) {
       throw new DataError(`Cannot search for the best ${k}: give a whole number of at least 1`);
@@ -176,7 +176,7 @@ export class DocumentStore {
       `search the document store ${this.path}`,
       () => this.#statement(sql).all(query, k) as Row[],
     );
-    return rows.map(({ index, docId, score }) => ({ index, docId, score } as SearchResult));
+    return rows.map(({ index, docId, score }) => ({ index, docId, score } as FullTextHit));
   }
 
   /** Close the file. The store cannot be used afterwards. */

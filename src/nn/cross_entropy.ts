@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Dims, type F32, type I32, named, namedInts } from "../tensor/axes.ts";
 
 /** The label that says "this position does not count", as in PyTorch and transformers. */
-export const IGNORE = -100;
+export const IGNORE: number = -100;
 
 /** Right answers and what each counts. */
 export interface Targets {

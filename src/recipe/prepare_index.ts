@@ -8,7 +8,6 @@ import {
   buildTrie,
   type Docids,
   lsaVectors,
-  type Trie,
 } from "../docid/mod.ts";
 import { DataError } from "../errors.ts";
 import { parseT5Config, t5ConfigToJson } from "../model/mod.ts";

@@ -37,7 +37,11 @@ export interface SearcherOptions {
 export class DocidSearcher {
   readonly #options: SearcherOptions;
 
-  /** @param options Graph and tokenizer */
+  /**
+   * Puts graph and tokenizer together; loads nothing.
+   *
+   * @param options Graph and tokenizer
+   */
   constructor(options: SearcherOptions) {
     this.#options = options;
   }

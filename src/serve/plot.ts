@@ -2,6 +2,7 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import { DeepragError } from "../errors.ts";
+import type { MetricsRecord } from "../recipe/run_folder.ts";
 
 /** One logged moment of a training. */
 export interface CurvePoint {
@@ -9,6 +10,25 @@ export interface CurvePoint {
   readonly step: number;
   /** What was measured there. */
   readonly value: number;
+}
+
+/**
+ * The points of one metric among the lines of a metrics.jsonl.
+ *
+ * @param records What `RunFolder.readMetrics` gives
+ * @param name Metric, such as `"loss"` or `"hits@1"`; lines without a number of that name are left out
+ * @example
+ * ```ts
+ * import { curvePoints } from "./plot.ts";
+ * import { assertEquals } from "@std/assert";
+ * const records = [{ step: 10, loss: 2 }, { step: 10, "hits@1": 0.5 }, { step: 20, loss: 1 }];
+ * assertEquals(curvePoints(records, "loss"), [{ step: 10, value: 2 }, { step: 20, value: 1 }]);
+ * ```
+ */
+export function curvePoints(records: readonly MetricsRecord[], name: string): CurvePoint[] {
+  return records.flatMap(({ step, [name]: value }) =>
+    typeof value === "number" ? [{ step, value }] : []
+  );
 }
 
 /** What a curve shows. */

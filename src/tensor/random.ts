@@ -80,7 +80,11 @@ export class RandomStream {
   #counter = 0;
   #used = 4;
 
-  /** @param key Which numbers */
+  /**
+   * Starts at the first number of the stream.
+   *
+   * @param key Which numbers
+   */
   constructor(key: RandomKey) {
     const words = philoxWords(key);
     this.#key = words.key;

@@ -18,7 +18,7 @@ import {
 import { lexicalLeafScorer } from "../retriever/leaf_scorer.ts";
 import { lexicalScorer } from "../retriever/tree_scorer.ts";
 import type { ParameterStore } from "../runtime/parameter_store.ts";
-import type { ParamSpecs } from "../tensor/params.ts";
+import type { Params, ParamSpecs } from "../tensor/params.ts";
 import { csrTimesDense, type SparseMatrix } from "../tensor/sparse.ts";
 import type { IndexModel } from "./index_model.ts";
 import { leafSlots, lexicalBatch, slotsWithin } from "./lexical_batch.ts";
@@ -122,7 +122,7 @@ function trainingProgram(
       teacher: { dtype: "float32", shape: ["B", P] },
       isReal: { dtype: "float32", shape: ["B"] },
     },
-    run(x) {
+    run(x): Params {
       const weights = tf.gather(x[STEM_WEIGHT], x.rows as tf.Tensor1D);
       const query = lexicalQueryFromBag(x.bag, x[STEM_EMBEDDING], weights);
       let logits = slotLogits(x, query);

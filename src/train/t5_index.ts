@@ -9,6 +9,7 @@ import { maskedLogSoftmax } from "../nn/mod.ts";
 import { t5Scorer } from "../retriever/t5_scorer.ts";
 import { named, namedInts } from "../tensor/axes.ts";
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import type { Params } from "../tensor/params.ts";
 import { padBatch } from "../text/pad_batch.ts";
 import type { IndexExample, IndexModel } from "./index_model.ts";
 
@@ -115,7 +116,7 @@ function trainingProgram({ config, trie, firstDigit }: T5IndexOptions): Program 
       node: { dtype: "int32", shape: ["B", L] },
       isDigit: { dtype: "float32", shape: ["B", L] },
     },
-    run(x) {
+    run(x): Params {
       const params = Object.fromEntries(Object.keys(specs).map((name) => [name, x[name]]));
       const dropout = { dropoutRate: config.dropoutRate };
       const dims = {};

@@ -151,7 +151,7 @@ export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndex
       ({ seconds: secondsBefore = 0, loss = NaN, evaluation = {} } = (manifest.state ?? {}) as {
         seconds?: number;
         loss?: number;
-        evaluation?: {};
+        evaluation?: EvaluationRecord;
       });
       progress.message(`resumed at step ${step} from ${checkpoint.path}`);
     } else {

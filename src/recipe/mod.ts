@@ -1,0 +1,54 @@
+/** The journeys, each a straight line: prepare, train, evaluate, export, open and search. @module */
+export { type DemoOptions, runDemo } from "./demo.ts";
+export {
+  BASELINES,
+  evaluateIndex,
+  type EvaluateOptions,
+  formatEvaluation,
+  type IndexEvaluation,
+  type Ranks,
+  rankWithBm25,
+  rankWithIndex,
+  type SystemEvaluation,
+} from "./evaluate_index.ts";
+export { executorOf } from "./executor_of.ts";
+export {
+  EXPORT_FILES,
+  exportIndex,
+  type ExportOptions,
+  type ExportReport,
+} from "./export_index.ts";
+export {
+  INDEX_FILES,
+  type IndexFiles,
+  type LoadedIndex,
+  loadIndex,
+  saveIndex,
+} from "./index_folder.ts";
+export { loadDataset } from "./load_dataset.ts";
+export {
+  EXPORT_FOLDER,
+  findTrainedRun,
+  type OpenedIndex,
+  openIndex,
+  type OpenIndexOptions,
+  searcherOfExport,
+} from "./open_index.ts";
+export {
+  documentText,
+  type IndexParts,
+  type PreparedIndex,
+  prepareIndex,
+  stemMatrix,
+} from "./prepare_index.ts";
+export {
+  createRunFolder,
+  type CreateRunOptions,
+  listRuns,
+  type MetricsLog,
+  type MetricsRecord,
+  openRunFolder,
+  type RunFolder,
+  RUNS_ROOT,
+} from "./run_folder.ts";
+export { RUN_FILES, trainDsi, type TrainDsiOptions, type TrainDsiResult } from "./train_dsi.ts";

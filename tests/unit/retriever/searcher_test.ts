@@ -11,7 +11,7 @@ function fakeGraph(): { executable: Executable; fed: HostTensors[]; isDisposed: 
   const executable: Executable = {
     inputs: { inputIds: "int32", isToken: "float32" },
     outputs: ["doc", "logProb", "droppedMass"],
-    run(inputs) {
+    run(inputs): Promise<HostTensors> {
       fed.push(inputs);
       const [B, S] = inputs.inputIds.shape;
       const first = Array.from({ length: B }, (_, b) => inputs.inputIds.data[b * S] as number);
@@ -21,7 +21,7 @@ function fakeGraph(): { executable: Executable; fed: HostTensors[]; isDisposed: 
         droppedMass: hostTensor("float32", Float32Array.from(first, (x) => x - 2), [B]),
       });
     },
-    dispose() {
+    dispose(): Promise<void> {
       isDisposed = true;
       return Promise.resolve();
     },

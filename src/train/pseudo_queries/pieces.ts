@@ -7,7 +7,11 @@ export class PieceTable {
   readonly #text: string[] = [];
   readonly #ids: (Int32Array | undefined)[] = [];
 
-  /** @param encode Token ids of a piece; called once for each that is asked for */
+  /**
+   * An empty table.
+   *
+   * @param encode Token ids of a piece; called once for each that is asked for
+   */
   constructor(encode: (piece: string) => ArrayLike<number>) {
     this.#encode = encode;
   }

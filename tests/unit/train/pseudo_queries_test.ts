@@ -165,15 +165,18 @@ Deno.test("the words of a template come from one sentence and the title more oft
     ...DOCUMENTS,
     document("new", "Zebra", `${one}. ${two[0].toUpperCase()}${two.slice(1)}.`),
   ];
-  const examples = only({ template: 1 }, { documents, trainQueries: THREE_BLANKS, unseenShare: 1 })
-    .filter(({ doc }) => doc === 3);
+  const options = { documents, trainQueries: THREE_BLANKS, mix: { template: 1 }, tokenDropout: 0 };
+  const examples = sampler({ ...options, unseenShare: 1 }).batch(0, 3000).filter((e) =>
+    e.doc === 3
+  );
   const count = (isSo: (text: string) => boolean) =>
     examples.filter(({ text }) => isSo(text)).length / examples.length;
   const uses = (list: string) => (text: string) =>
     words(text).some((w) => list.split(" ").includes(w.toLowerCase()));
-  // Two sentences or the whole are allowed to mix in 22.5 % × ½ + 25 %, and mostly do so.
+  // Two sentences or the whole are allowed to mix in 22.5 % × ½ + 25 %, and mostly
+  // do so; all of them would be about a third.
   const mixed = count((text) => uses(one)(text) && uses(two)(text));
-  assert(mixed > 0.1 && mixed < 0.45, `${mixed}`);
+  assert(mixed > 0.1 && mixed < 0.25, `${mixed}`);
   // The title's word could be there only when the whole document may be used, if not for this rule.
   const titled = count(uses("zebra"));
   assert(titled > 0.5, `${titled}`);
@@ -374,6 +377,8 @@ Deno.test("of many questions every so-maniest is looked at", () => {
     fitWordChoice(content, questions.flatMap((q) => [q, q])),
     fitWordChoice(content, questions),
   );
+  const first = questions.map(() => questions[0]);
+  assertNotEquals(fitWordChoice(content, questions), fitWordChoice(content, first));
 });
 
 const SHARED = new URL("../../../../shared/data/squad_dsi_100/", import.meta.url);

@@ -112,6 +112,9 @@ def main():
             loss.backward()
             save_file({k: v.grad.contiguous() for k, v in weights.items()}, command["to"])
             answer(loss=loss.item())
+            del loss
+            # Peaks count from here.
+            open("/proc/self/clear_refs", "w").write("5")
         elif command["do"] == "step":
             times = []
             for _ in range(command["count"]):

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { ShapeError } from "../errors.ts";
-import { attend, type PositionRange, relativePositionBias } from "../nn/mod.ts";
+import { attend, attendToMemory, type PositionRange, relativePositionBias } from "../nn/mod.ts";
 import { dropout, geluNew, linear, mergeHeads, rmsNorm, splitHeads } from "../nn/mod.ts";
 import { type Dims, type F32, named } from "../tensor/axes.ts";
 import type { Params } from "../tensor/params.ts";
@@ -52,16 +52,44 @@ export function keysValues(context: T5Context, name: string, x: tf.Tensor): Keys
   return { keys: heads("k"), values: heads("v") };
 }
 
+/** Queries to what they see, given the normalised input of the layer. */
+export type Attend = (query: F32<"B H Q E">, input: tf.Tensor) => F32<"B H Q E">;
+
+/** An {@linkcode Attend} to keys and values, which may be made of the input. */
+export function attendTo(
+  context: T5Context,
+  bias: tf.Tensor,
+  memory: (input: tf.Tensor) => KeysValues,
+): Attend {
+  const { dropoutRate } = context;
+  return (query, input) => attend({ query, ...memory(input), bias }, { dropoutRate });
+}
+
+/** An {@linkcode Attend} of the attention `name` to `memory` [B, M, D], keys and values of which are never made. */
+export function attendUnprojected(
+  context: T5Context,
+  name: string,
+  { memory, bias }: { memory: tf.Tensor; bias: F32<"B 1 1 M"> },
+): Attend {
+  const { dropoutRate } = context;
+  return (query) =>
+    attendToMemory({
+      query,
+      memory: named(memory, "B M D", {}),
+      keyWeight: weight(context, `${name}.k.weight`, "O I"),
+      valueWeight: weight(context, `${name}.v.weight`, "O I"),
+      bias,
+    }, { dropoutRate });
+}
+
 /** What an attention layer looks at. */
 export interface AttentionLayer {
   /** Name of the layer, such as `decoder.block.0.layer.1`. */
   layer: string;
   /** Its attention: of a sequence to itself or to the encoder's. */
   kind: "SelfAttention" | "EncDecAttention";
-  /** Added to the scores. */
-  bias: tf.Tensor;
-  /** Keys and values, from the normalised input where it looks at itself. */
-  memory: (input: tf.Tensor) => KeysValues;
+  /** What it sees for its queries, given the normalised input. */
+  attend: Attend;
 }
 
 /** `x + attention(norm(x))`, on [B, Q, D]. */
@@ -70,8 +98,7 @@ export function attentionLayer(context: T5Context, x: tf.Tensor, what: Attention
   const name = `${what.layer}.${what.kind}`;
   const input = norm(context, `${what.layer}.layer_norm`, x);
   const query = splitHeads(project(context, `${name}.q`, input), config.heads);
-  const seen = attend({ query, ...what.memory(input), bias: what.bias }, { dropoutRate });
-  const output = project(context, `${name}.o`, mergeHeads(seen));
+  const output = project(context, `${name}.o`, mergeHeads(what.attend(query, input)));
   return tf.add(x, dropout(output, dropoutRate));
 }
 

@@ -13,6 +13,8 @@ import { meanTargets, paddingBias } from "../nn/mod.ts";
 import { type Dims, type F32, type I32, named, namedInts } from "../tensor/axes.ts";
 import type { Params } from "../tensor/params.ts";
 import {
+  attendTo,
+  attendUnprojected,
   attentionLayer,
   feedForwardLayer,
   keysValues,
@@ -23,11 +25,18 @@ import {
 } from "./_t5_layers.ts";
 import type { T5Config } from "./t5_config.ts";
 import { T5_EMBEDDING, T5_HEAD } from "./t5_params.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** Choices of a forward pass. */
 export interface T5Options {
   /** Rate of dropout; 0 outside of training, which is the default. */
   dropoutRate?: number;
+  /**
+   * Are targets much shorter than sources? Then the decoder's few queries are projected instead of
+   * the source's many keys and values: the same function in fewer operations, see
+   * {@linkcode attendToMemory}. Default `false`.
+   */
+  hasShortTargets?: boolean;
 }
 
 /** What the encoder reads. */
@@ -61,7 +70,7 @@ export interface T5LogitsOptions {
 }
 
 /** Embedding of ids, as both stacks start. */
-function embed(context: T5Context, ids: tf.Tensor): tf.Tensor {
+function embed(context: T5Context, ids: Tensor): Tensor {
   const { vocabSize: V, modelWidth: D } = context.config;
   const table = weight(context, T5_EMBEDDING, "V D", { V, D });
   return dropout(embedding(ids, table), context.dropoutRate);
@@ -88,12 +97,13 @@ export function t5Encode(
   named(source.isToken, "B S", dims, { as: "isToken" });
   const positions = stackBias(context, "encoder", { start: 0, queries: dims.S, keys: dims.S });
   const padding = paddingBias(named(source.isToken, "B M", {}));
-  const bias = tf.add(positions as tf.Tensor, padding as tf.Tensor);
+  const bias = tf.add(positions as Tensor, padding as Tensor);
   let x = embed(context, source.inputIds);
   for (let i = 0; i < config.encoderLayers; i++) {
     const layer = `encoder.block.${i}.layer`, kind = "SelfAttention";
-    const memory = (input: tf.Tensor) => keysValues(context, `${layer}.0.${kind}`, input);
-    x = attentionLayer(context, x, { layer: `${layer}.0`, kind, bias, memory });
+    const own = (input: Tensor) => keysValues(context, `${layer}.0.${kind}`, input);
+    const attend = attendTo(context, bias, own);
+    x = attentionLayer(context, x, { layer: `${layer}.0`, kind, attend });
     x = feedForwardLayer(context, x, `${layer}.1`);
   }
   x = dropout(norm(context, "encoder.final_layer_norm", x), context.dropoutRate);
@@ -120,25 +130,26 @@ export function t5Decode(
   const context = { params, config, dropoutRate: options.dropoutRate ?? 0 };
   const dims: Dims = { D: config.modelWidth };
   namedInts(inputs.decoderIds, "B T", dims, { as: "decoderIds" });
-  named(inputs.memory, "B S D", dims, { as: "memory" });
+  const memory = named(inputs.memory, "B S D", dims, { as: "memory" }) as Tensor;
   named(inputs.isToken, "B S", dims, { as: "isToken" });
   const positions = stackBias(context, "decoder", { start: 0, queries: dims.T, keys: dims.T });
-  const selfBias = tf.add(positions as tf.Tensor, causalBias(dims.T) as tf.Tensor);
+  const selfBias = tf.add(positions as Tensor, causalBias(dims.T) as Tensor);
   const crossBias = paddingBias(named(inputs.isToken, "B M", {}));
   let x = embed(context, inputs.decoderIds);
   for (let i = 0; i < config.decoderLayers; i++) {
     const layer = `decoder.block.${i}.layer`;
+    const [self, cross] = [`${layer}.0.SelfAttention`, `${layer}.1.EncDecAttention`];
     x = attentionLayer(context, x, {
       layer: `${layer}.0`,
       kind: "SelfAttention",
-      bias: selfBias,
-      memory: (input) => keysValues(context, `${layer}.0.SelfAttention`, input),
+      attend: attendTo(context, selfBias, (input) => keysValues(context, self, input)),
     });
     x = attentionLayer(context, x, {
       layer: `${layer}.1`,
       kind: "EncDecAttention",
-      bias: crossBias,
-      memory: () => keysValues(context, `${layer}.1.EncDecAttention`, inputs.memory),
+      attend: options.hasShortTargets
+        ? attendUnprojected(context, cross, { memory, bias: crossBias })
+        : attendTo(context, crossBias, () => keysValues(context, cross, inputs.memory)),
     });
     x = feedForwardLayer(context, x, `${layer}.2`);
   }
@@ -147,7 +158,7 @@ export function t5Decode(
 }
 
 /** The output layer's table, and the states it is to be multiplied with. */
-function head(params: Params, config: T5Config, hidden: tf.Tensor): [tf.Tensor, F32<"V D">] {
+function head(params: Params, config: T5Config, hidden: Tensor): [Tensor, F32<"V D">] {
   const { vocabSize: V, modelWidth: D, isTied, isScaled } = config;
   const table = weight({ params }, isTied ? T5_EMBEDDING : T5_HEAD, "V D", { V, D });
   return [isScaled ? tf.mul(hidden, D ** -0.5) : hidden, table];
@@ -166,12 +177,12 @@ function head(params: Params, config: T5Config, hidden: tf.Tensor): [tf.Tensor, 
 export function t5Logits(
   params: Params,
   config: T5Config,
-  hidden: tf.Tensor,
+  hidden: Tensor,
   options: T5LogitsOptions = {},
-): tf.Tensor {
+): Tensor {
   const [states, table] = head(params, config, hidden);
   const { rows } = options;
-  let chosen: tf.Tensor = table;
+  let chosen: Tensor = table;
   if (rows && "start" in rows) {
     const { start, size } = rows;
     if (!(start >= 0 && size > 0 && start + size <= config.vocabSize)) {
@@ -200,9 +211,9 @@ export function t5ShiftRight(config: T5Config, labels: I32<"B T">): I32<"B T"> {
   namedInts(labels, "B T", dims, { as: "labels" });
   const { B, T } = dims;
   const known = tf.where(
-    tf.less(labels as tf.Tensor, tf.scalar(0, "int32")),
+    tf.less(labels as Tensor, tf.scalar(0, "int32")),
     tf.scalar(config.padToken, "int32"),
-    labels as tf.Tensor,
+    labels as Tensor,
   );
   const start = tf.fill([B, 1], config.startToken, "int32");
   return namedInts(tf.concat([start, tf.slice(known, [0, 0], [B, T - 1])], 1), "B T", dims);
@@ -250,7 +261,7 @@ export function t5Loss(
   const memory = t5Encode(params, config, batch, options);
   const decoderIds = t5ShiftRight(config, labels);
   const hidden = t5Decode(params, config, { decoderIds, memory, isToken }, options);
-  const rows = tf.reshape(hidden as tf.Tensor, [-1, config.modelWidth]);
+  const rows = tf.reshape(hidden as Tensor, [-1, config.modelWidth]);
   const [states, table] = head(params, config, rows);
   const targets = meanTargets(namedInts(tf.reshape(labels, [-1]), "N", {}));
   return headCrossEntropy(named(states, "N D", {}), table, targets);

@@ -5,6 +5,7 @@ import { embedding, paddingBias } from "../nn/mod.ts";
 import { type Dims, type F32, type I32, named, namedInts } from "../tensor/axes.ts";
 import type { Params } from "../tensor/params.ts";
 import {
+  attendTo,
   attentionLayer,
   feedForwardLayer,
   type KeysValues,
@@ -108,14 +109,12 @@ export function t5DecodeStep(params: Params, config: T5Config, inputs: T5StepInp
     x = attentionLayer(context, x, {
       layer: `${layer}.0`,
       kind: "SelfAttention",
-      bias: selfBias,
-      memory: remember,
+      attend: attendTo(context, selfBias, remember),
     });
     x = attentionLayer(context, tf.reshape(x, [B, beams, D]), {
       layer: `${layer}.1`,
       kind: "EncDecAttention",
-      bias: crossBias,
-      memory: () => crossKeysValues[i],
+      attend: attendTo(context, crossBias, () => crossKeysValues[i]),
     });
     x = tf.reshape(feedForwardLayer(context, x, `${layer}.2`), [N, 1, D]);
   }

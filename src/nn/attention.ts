@@ -2,12 +2,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type Dims, type F32, named } from "../tensor/axes.ts";
 import { dropout } from "./dropout.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /**
  * What is added to the score of a hidden position. Its exponential is 0 in float32; a row in which
  * everything is hidden becomes uniform over its positions instead of undefined.
  */
-export const HIDDEN = -1e9;
+export const HIDDEN: number = -1e9;
 
 /**
  * `[B, Q, H·E] → [B, H, Q, E]`: one matrix per head.
@@ -15,7 +16,7 @@ export const HIDDEN = -1e9;
  * @param x [B, Q, H·E]
  * @param heads H
  */
-export function splitHeads(x: tf.Tensor, heads: number): F32<"B H Q E"> {
+export function splitHeads(x: Tensor, heads: number): F32<"B H Q E"> {
   const [B, Q, width] = x.shape;
   const parts = tf.reshape(x, [B, Q, heads, width / heads]);
   return named(tf.transpose(parts, [0, 2, 1, 3]), "B H Q E", { H: heads });
@@ -26,9 +27,9 @@ export function splitHeads(x: tf.Tensor, heads: number): F32<"B H Q E"> {
  *
  * @param x [B, H, Q, E]
  */
-export function mergeHeads(x: F32<"B H Q E">): tf.Tensor {
+export function mergeHeads(x: F32<"B H Q E">): Tensor {
   const [B, H, Q, E] = x.shape;
-  return tf.reshape(tf.transpose(x as tf.Tensor, [0, 2, 1, 3]), [B, Q, H! * E!]);
+  return tf.reshape(tf.transpose(x as Tensor, [0, 2, 1, 3]), [B, Q, H! * E!]);
 }
 
 /**
@@ -65,7 +66,7 @@ export interface AttentionInputs {
   /** [B, H, M, E] */
   values: F32<"B H M E">;
   /** Added to the scores; any of its axes may be 1. [B, H, Q, M] */
-  bias?: tf.Tensor;
+  bias?: Tensor;
 }
 
 /** Choices of {@linkcode attend}. */
@@ -91,9 +92,66 @@ export function attend(inputs: AttentionInputs, options: AttentionOptions = {}):
   named(query, "B H Q E", dims, { as: "query" });
   named(keys, "B H M E", dims, { as: "keys" });
   named(values, "B H M E", dims, { as: "values" });
-  const q = scale === 1 ? query as tf.Tensor : tf.mul(query as tf.Tensor, scale);
-  let scores = tf.matMul(q, keys as tf.Tensor, false, true);
+  const q = scale === 1 ? query as Tensor : tf.mul(query as Tensor, scale);
+  let scores = tf.matMul(q, keys as Tensor, false, true);
   if (bias) scores = tf.add(scores, bias);
   const weights = dropout(tf.softmax(scores), dropoutRate);
-  return named(tf.matMul(weights, values as tf.Tensor), "B H Q E", dims);
+  return named(tf.matMul(weights, values as Tensor), "B H Q E", dims);
+}
+
+/** Queries, and a sequence whose keys and values are not computed. */
+export interface MemoryAttentionInputs {
+  /** [B, H, Q, E] */
+  query: F32<"B H Q E">;
+  /** [B, M, D] what is attended to. */
+  memory: F32<"B M D">;
+  /** [H·E, D] makes keys of it. */
+  keyWeight: F32<"O I">;
+  /** [H·E, D] makes values of it. */
+  valueWeight: F32<"O I">;
+  /** Added to the scores of every head and query. [B, 1, 1, M] */
+  bias: F32<"B 1 1 M">;
+}
+
+/**
+ * The same as {@linkcode attend} with `keys = memory · Wkᵀ` and `values = memory · Wvᵀ`, but the
+ * weights are applied to the queries and to what was attended to, head by head:
+ *
+ *   softmax(q · (m Wkᵀ)ᵀ) (m Wvᵀ) = (softmax((q Wk) · mᵀ) m) Wvᵀ
+ *
+ * With Q queries and M positions this takes 2 Q D (E + M) multiplications per head instead of
+ * 2 M E (D + Q): less where queries are much fewer than positions, as with short targets. Departure:
+ * the order of summation alone.
+ *
+ * @param inputs Queries, memory, weights and bias
+ * @param options Scale and dropout
+ * @returns [B, H, Q, E]
+ * @throws {ShapeError} If the inputs do not fit each other
+ */
+export function attendToMemory(
+  inputs: MemoryAttentionInputs,
+  options: AttentionOptions = {},
+): F32<"B H Q E"> {
+  const { query, memory, keyWeight, valueWeight, bias } = inputs;
+  const { scale = 1, dropoutRate = 0 } = options;
+  const dims: Dims = {};
+  named(query, "B H Q E", dims, { as: "query" });
+  named(memory, "B M D", dims, { as: "memory" });
+  named(bias, "B 1 1 M", dims, { as: "bias" });
+  const { B, H, Q, E, M, D } = dims;
+  const perHead = (weight: F32<"O I">, as: string): Tensor =>
+    tf.reshape(named(weight, "O I", { O: H * E, I: D }, { as }), [H, E, D]);
+  /** [B, H, Q, X] → [H, B·Q, X] */
+  const headFirst = (x: Tensor, width: number): Tensor =>
+    tf.reshape(tf.transpose(x, [1, 0, 2, 3]), [H, B * Q, width]);
+  /** [H, B·Q, X] → [B, H, Q, X] */
+  const batchFirst = (x: Tensor, width: number): Tensor =>
+    tf.transpose(tf.reshape(x, [H, B, Q, width]), [1, 0, 2, 3]);
+  const q = scale === 1 ? query as Tensor : tf.mul(query as Tensor, scale);
+  const asked = batchFirst(tf.matMul(headFirst(q, E), perHead(keyWeight, "keyWeight")), D);
+  const scores = tf.matMul(tf.reshape(asked, [B, H * Q, D]), memory as Tensor, false, true);
+  const weights = dropout(tf.softmax(tf.add(scores, tf.reshape(bias, [B, 1, M]))), dropoutRate);
+  const seen = tf.reshape(tf.matMul(weights, memory as Tensor), [B, H, Q, D]);
+  const values = tf.matMul(headFirst(seen, D), perHead(valueWeight, "valueWeight"), false, true);
+  return named(batchFirst(values, E), "B H Q E", dims);
 }

@@ -11,6 +11,7 @@ import {
   t5Logits,
   t5Loss,
   type T5Model,
+  type T5Options,
   t5ShiftRight,
 } from "../../src/model/mod.ts";
 import { named, namedInts } from "../../src/tensor/axes.ts";
@@ -104,11 +105,11 @@ export function batchInputs(model: T5Model): Program["inputs"] {
 }
 
 /** Loss alone. */
-export function lossProgram(model: T5Model): Program {
+export function lossProgram(model: T5Model, options: T5Options = {}): Program {
   return {
     name: "t5_loss",
     inputs: batchInputs(model),
-    run: (x) => ({ loss: t5Loss(x, model.config, batchOf(x)) }),
+    run: (x) => ({ loss: t5Loss(x, model.config, batchOf(x), options) }),
   };
 }
 

@@ -39,23 +39,28 @@ for (const executor of [eagerExecutor("cpu"), onnxExecutor()]) {
       },
     });
 
-    Deno.test({
-      name: `${reference.name} on ${executor.name}: the gradient of every parameter`,
-      ignore: !isAvailable,
-      fn: async () => {
-        const parameters = Object.keys(reference.tensors);
-        const program = withGradients(lossProgram(reference), { loss: "loss", parameters });
-        const executable = await executor.compile(program);
-        const outputs = await executable.run({
-          ...reference.tensors,
-          ...hostBatch(reference.cases[0]),
-        });
-        for (const name of parameters) {
-          const error = relativeL2(outputs[`grad:${name}`].data, reference.gradients[name].data);
-          assert(error <= GRADIENT_TOLERANCE, `the gradient of ${name} is off by ${error}`);
-        }
-        await executable.dispose();
-      },
-    });
+    // The decoder has two ways to attend to the source.
+    for (const hasShortTargets of [false, true]) {
+      Deno.test({
+        name: `${reference.name} on ${executor.name}: the gradient of every parameter, ` +
+          (hasShortTargets ? "queries projected" : "keys and values projected"),
+        ignore: !isAvailable,
+        fn: async () => {
+          const parameters = Object.keys(reference.tensors), [c] = reference.cases;
+          const program = lossProgram(reference, { hasShortTargets });
+          const executable = await executor.compile(
+            withGradients(program, { loss: "loss", parameters }),
+          );
+          const outputs = await executable.run({ ...reference.tensors, ...hostBatch(c) });
+          const lossError = Math.abs(outputs.loss.data[0] / c.loss - 1);
+          assert(lossError <= VALUE_TOLERANCE, `loss is off by ${lossError}`);
+          for (const name of parameters) {
+            const error = relativeL2(outputs[`grad:${name}`].data, reference.gradients[name].data);
+            assert(error <= GRADIENT_TOLERANCE, `the gradient of ${name} is off by ${error}`);
+          }
+          await executable.dispose();
+        },
+      });
+    }
   }
 }

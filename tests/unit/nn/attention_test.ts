@@ -4,8 +4,10 @@ import "@tensorflow/tfjs-backend-cpu";
 import { ShapeError } from "../../../src/errors.ts";
 import {
   attend,
+  attendToMemory,
   type BucketOptions,
   causalBias,
+  linear,
   mergeHeads,
   paddingBias,
   relativeBucket,
@@ -13,7 +15,7 @@ import {
   relativePositionBias,
   splitHeads,
 } from "../../../src/nn/mod.ts";
-import { named } from "../../../src/tensor/axes.ts";
+import { type F32, named } from "../../../src/tensor/axes.ts";
 import { assertClose, dot, logSumExp, normals } from "./_reference.ts";
 
 // First distance and number of every bucket, as T5Attention._relative_position_bucket of
@@ -154,6 +156,38 @@ Deno.test("attend is softmax(scale q·k + bias) v, row by row", () => {
     }
   }
   assertClose(got.dataSync(), expected);
+});
+
+Deno.test("attendToMemory is attend with projected keys and values", () => {
+  const [B, H, Q, M, E, D] = [2, 3, 2, 5, 4, 6];
+  const tensor = (name: string, shape: number[]) =>
+    tf.tensor(normals(name, shape.reduce((a, b) => a * b, 1)), shape);
+  const query = named(tensor("query", [B, H, Q, E]), "B H Q E", {});
+  const memory = named(tensor("memory", [B, M, D]), "B M D", {});
+  const keyWeight = named(tensor("key", [H * E, D]), "O I", {});
+  const valueWeight = named(tensor("value", [H * E, D]), "O I", {});
+  const isToken = tf.tensor2d([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]);
+  const bias = paddingBias(named(isToken, "B M", {}));
+  const heads = (weight: F32<"O I">) => named(splitHeads(linear(memory, weight), H), "B H M E", {});
+  const expected = attend(
+    { query, keys: heads(keyWeight), values: heads(valueWeight), bias },
+    { scale: 0.7 },
+  );
+  const got = attendToMemory({ query, memory, keyWeight, valueWeight, bias }, { scale: 0.7 });
+  assertEquals(got.shape, [B, H, Q, E]);
+  assertClose(got.dataSync(), [...expected.dataSync()]);
+  assertThrows(
+    () =>
+      attendToMemory({
+        query,
+        memory,
+        keyWeight: valueWeight,
+        valueWeight: named(tf.zeros([3, D]), "O I", {}),
+        bias,
+      }),
+    ShapeError,
+    "Cannot read valueWeight as [O=12, I=6]: axis O is 3",
+  );
 });
 
 Deno.test("a source without any token gives numbers, not NaN", () => {

@@ -30,7 +30,7 @@ documents: 300
 # \`--print-config\` shows them all.
 defaults:
   - data: synthetic
-  - model: dsi_small
+  - model: dsi_base
   - docid: semantic
 `,
   "docid/atomic": `# yaml-language-server: $schema=../schema.json#/$defs/docid
@@ -52,7 +52,7 @@ restarts: 3
   "model/dsi_base": `# yaml-language-server: $schema=../schema.json#/$defs/model
 # Wide enough to hold the BM25 matrix of about 2,000 documents at full rank.
 family: lexical
-width: 2048
+width: 4096
 `,
   "model/dsi_small": `# yaml-language-server: $schema=../schema.json#/$defs/model
 # For a few hundred to a few thousand documents on a small machine.
@@ -108,5 +108,33 @@ training:
   max_steps: 400
   batch_size: 512
   learning_rate: 3e-3
+`,
+  "train/squad_dsi": `# yaml-language-server: $schema=../schema.json
+# The main benchmark: about 2,000 passages of Wikipedia with people's questions. docs/results.md has its
+# figures. Set data.path to the folder.
+defaults:
+  - data: squad_dsi
+  - model: dsi_base
+  - docid: semantic
+training:
+  max_steps: 300
+  batch_size: 512
+  eval_every: 100
+  checkpoint_every: 100
+  keep_last: 1
+`,
+  "train/squad_dsi_100": `# yaml-language-server: $schema=../schema.json
+# The same in seconds: 100 of the passages. Set data.path to the folder.
+defaults:
+  - data: squad_dsi
+  - model: dsi_base
+  - docid: semantic
+docid:
+  base: 16
+training:
+  max_steps: 150
+  batch_size: 256
+  eval_every: 50
+  checkpoint_every: 75
 `,
 };

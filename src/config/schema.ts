@@ -65,7 +65,7 @@ const lexical = section("Learned weighted sum of stem embeddings.", {
   width: whole("Width of the stem and docid embeddings. The main lever of quality.", {
     min: 1,
     max: 65_536,
-    preset: 1024,
+    preset: 4096,
   }),
   init: choice(
     "svd: start from the singular vectors of the stemmed BM25 matrix; random: small normal numbers.",
@@ -170,7 +170,7 @@ const distill = section("Distillation from stemmed BM25 (lexical).", {
   temperature: real("BM25 scores are divided by this before the softmax.", {
     min: 0.01,
     max: 1000,
-    preset: 4,
+    preset: 2,
   }),
 });
 

@@ -33,7 +33,7 @@ export interface DataConfig {
 export interface LexicalModelConfig {
   /** Family of the model. */
   readonly family: "lexical";
-  /** Width of the stem and docid embeddings. The main lever of quality. Default: 1024. */
+  /** Width of the stem and docid embeddings. The main lever of quality. Default: 4096. */
   readonly width: number;
   /**
    * svd: start from the singular vectors of the stemmed BM25 matrix; random: small normal
@@ -119,7 +119,7 @@ export interface MixConfig {
 export interface DistillConfig {
   /** Weight of the BM25 distribution; the label gets the rest. 0 means off. Default: 0.6. */
   readonly weight: number;
-  /** BM25 scores are divided by this before the softmax. Default: 4. */
+  /** BM25 scores are divided by this before the softmax. Default: 2. */
   readonly temperature: number;
 }
 

@@ -37,7 +37,7 @@ Deno.test("the original's own command line composes", () => {
 Deno.test("nothing at all composes to the defaults", () => {
   const config = composeConfig();
   assertEquals(config.data.name, "synthetic");
-  assertEquals(config.training.distill, { weight: 0.6, temperature: 4 });
+  assertEquals(config.training.distill, { weight: 0.6, temperature: 2 });
 });
 
 Deno.test("each layer wins over the one below: schema, defaults, file, command line", () => {

@@ -19,8 +19,8 @@
  *
  * {
  *   await using index = await openIndex(run);
- *   const [{ hits }] = await index.searcher.search([dataset.documents[7].title]);
- *   assert(index.documents.get(hits[0].doc)!.title === dataset.documents[7].title);
+ *   const { documents: [best] } = await index.search("Which festival has an apple contest?");
+ *   assert(best.title !== "" && best.probability > 0);
  * }
  * await Deno.remove(outputs, { recursive: true });
  * ```

@@ -44,14 +44,13 @@ export const retrieve: Command = {
     const run = await findTrainedRun(flags.run as string | undefined);
     const loading = performance.now();
     await using index = await openIndex(run, { beam: Math.max(10, top) });
-    await index.searcher.search([question]); // the first run of a graph allocates
+    await index.search(question); // the first run of a graph allocates
     const began = performance.now();
-    const [{ hits, droppedMass }] = await index.searcher.search([question]);
+    const { documents, droppedMass } = await index.search(question);
     const milliseconds = performance.now() - began;
-    const found = hits.slice(0, top).map(({ doc, logProb }, i) => {
-      const { docId, title, text } = index.documents.get(doc)!;
-      return { rank: i + 1, docId, title, text, probability: Math.exp(logProb), logProb };
-    });
+    const found = documents.slice(0, top).map(({ docId, title, text, probability, logProb }, i) => (
+      { rank: i + 1, docId, title, text, probability, logProb }
+    ));
     if (flags.json) {
       io.out(JSON.stringify({ question, milliseconds, droppedMass, documents: found }, null, 2));
       return;

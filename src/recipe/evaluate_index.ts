@@ -89,7 +89,7 @@ function questionsOf(dataset: Dataset, part: string): Dataset["queries"][string]
 export const BASELINES = {
   words: "BM25, words",
   stems: "BM25, stems",
-  expanded: "BM25, stems, documents expanded with their training questions",
+  expanded: "BM25, stems, plus training questions",
 } as const;
 
 /** Ranks of BM25 (k1 0.9, b 0.4; title and text) to depth 10: by words, by stems, and expanded. */

@@ -29,6 +29,8 @@ export { loadDataset } from "./load_dataset.ts";
 export {
   EXPORT_FOLDER,
   findTrainedRun,
+  type FoundDocument,
+  type IndexAnswer,
   type OpenedIndex,
   openIndex,
   type OpenIndexOptions,

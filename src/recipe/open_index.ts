@@ -1,6 +1,6 @@
 /** A trained run, ready to be asked. @module */
 import { join } from "@std/path";
-import { DocumentStore } from "../data/mod.ts";
+import { DocumentStore, type StoredDocument } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
 import { DocidSearcher, searchProgram } from "../retriever/mod.ts";
 import { type Executor, onnxExecutor, openOnnx } from "../runtime/mod.ts";
@@ -13,16 +13,38 @@ import { loadTokenizer } from "../text/mod.ts";
 /** Folder of the export in a run. */
 export const EXPORT_FOLDER = "export";
 
+/** A document that an index found. */
+export interface FoundDocument extends StoredDocument {
+  /** log p(d | q), natural logarithm. */
+  readonly logProb: number;
+  /** p(d | q). */
+  readonly probability: number;
+}
+
+/** The answer to one question. */
+export interface IndexAnswer {
+  /** Best first. */
+  readonly documents: readonly FoundDocument[];
+  /** Probability of all documents that the index did not return. */
+  readonly droppedMass: number;
+}
+
 /** A run that can be asked. */
 export interface OpenedIndex extends AsyncDisposable {
   /** The run. */
   readonly run: RunFolder;
-  /** Answers questions. */
+  /** Answers many questions at once, by document index. */
   readonly searcher: DocidSearcher;
   /** Its documents. */
   readonly documents: DocumentStore;
   /** Whether an exported graph answers, or the model. */
   readonly source: "export" | "model";
+  /**
+   * The most probable documents for a question.
+   *
+   * @throws {DataError} If the question is blank
+   */
+  search(question: string): Promise<IndexAnswer>;
 }
 
 /** Choices of {@linkcode openIndex}. */
@@ -88,6 +110,15 @@ export async function openIndex(
     searcher,
     documents,
     source: useExport ? "export" : "model",
+    async search(question): Promise<IndexAnswer> {
+      const [{ hits, droppedMass }] = await searcher.search([question]);
+      const found = hits.map(({ doc, logProb }) => ({
+        ...documents.get(doc)!,
+        logProb,
+        probability: Math.exp(logProb),
+      }));
+      return { documents: found, droppedMass };
+    },
     async [Symbol.asyncDispose](): Promise<void> {
       documents.close();
       await searcher.dispose();

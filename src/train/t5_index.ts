@@ -40,7 +40,8 @@ export function digitTokens(trie: Trie): number {
  *
  * Source: Tay et al. 2022. Departure: the loss is normalised over the trie, not the vocabulary.
  *
- * @throws {ShapeError} If the vocabulary has no room for the digits
+ * @throws {ShapeError} If the vocabulary has no room for the digits, or the trie's slots are not its
+ *   codes
  */
 export function t5Index(options: T5IndexOptions): IndexModel {
   const { config, trie, firstDigit, maxTokens } = options;
@@ -51,6 +52,11 @@ export function t5Index(options: T5IndexOptions): IndexModel {
         digitTokens(trie)
       } digit tokens from ${firstDigit} on do not fit into ` +
         `a vocabulary of ${config.vocabSize}`,
+    );
+  }
+  if (trie.childToken.some((code, at) => code >= 0 && code !== at % C)) {
+    throw new ShapeError(
+      'Cannot make an index: the slots of its trie are not its codes; build it with slots "code"',
     );
   }
   const specs = t5ParamSpecs(config);

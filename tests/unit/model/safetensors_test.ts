@@ -69,6 +69,15 @@ Deno.test("the bytes of a small file are those of the format", () => {
   assertEquals(bytes, file(padded, [0, 0, 0x80, 0x3f]));
 });
 
+Deno.test("wider elements come first, so that all are aligned", () => {
+  const flag = hostTensor("bool", Uint8Array.of(1), [1]);
+  const number = hostTensor("float32", Float32Array.of(2), [1]);
+  const bytes = writeSafetensors({ flag, number });
+  const { tensors } = readSafetensors(bytes);
+  assertEquals(Object.keys(tensors), ["number", "flag"]);
+  assert(tensors.number.data.buffer === bytes.buffer, "read in place");
+});
+
 Deno.test("any cut, added or changed byte is a DataError or another sound file", () => {
   fc.assert(
     fc.property(files, fc.nat(), fc.nat(255), fc.constantFrom("cut", "change", "append"), (

@@ -1,9 +1,11 @@
 /** The training loop of an index: examples to steps, with evaluation, checkpoints and resuming. @module */
-import { ConfigError } from "../errors.ts";
+import { CheckpointError, ConfigError } from "../errors.ts";
 import { type OptimizerRule, type ScheduleConfig, scheduleFactor } from "../optim/mod.ts";
 import type { Executor } from "../runtime/executor.ts";
 import {
+  type CheckpointManifest,
   createTrainStep,
+  type JsonValue,
   latestCheckpoint,
   Optimizer,
   ParameterStore,
@@ -76,6 +78,8 @@ export interface TrainIndexOptions {
     readonly keepLast: number;
     /** Start from the latest one. */
     readonly resume?: boolean;
+    /** What the parameters mean, such as a checksum of tokenizer and docids: resuming needs the same. */
+    readonly identity?: string;
   };
   /** Takes note of every record, in order. */
   readonly log?: (record: TrainingRecord | ({ step: number } & EvaluationRecord)) => void;
@@ -105,12 +109,39 @@ export interface TrainIndexResult {
 
 /** Running sums between two lines of the log. */
 class Window {
-  loss = 0;
-  batches = 0;
+  /** Those that a resumed run carries on with. */
+  readonly sums = { loss: 0, batches: 0, tokens: 0, positions: 0 };
+  /** Examples since `started`. */
   examples = 0;
-  tokens = 0;
-  positions = 0;
   readonly started = performance.now();
+}
+
+/** What a checkpoint holds besides parameters and optimiser. JSON turns NaN into null. */
+interface SavedState {
+  readonly identity?: string;
+  readonly seconds: number;
+  readonly loss: number | null;
+  readonly evaluation: EvaluationRecord;
+  readonly evaluatedAt: number;
+  readonly window: { loss: number | null; batches: number; tokens: number; positions: number };
+}
+
+/** What the loop saved, if it goes with this run. */
+function savedStateOf(
+  { seed, state }: CheckpointManifest,
+  run: { path: string; seed: number; identity?: string },
+): SavedState {
+  const saved = state as unknown as SavedState | undefined;
+  const problem = !saved?.window
+    ? "it was not written by a training of an index"
+    : seed !== run.seed
+    ? `its run has seed=${seed}, not ${run.seed}`
+    : saved.identity !== run.identity
+    ? "its parameters belong to another tokenizer or other docids. Resume with the documents, " +
+      "questions and configuration that the run was started with"
+    : undefined;
+  if (problem) throw new CheckpointError(`Cannot resume from ${run.path}: ${problem}`);
+  return saved!;
 }
 
 /**
@@ -140,19 +171,24 @@ export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndex
   });
   const optimizer = new Optimizer(store, { averageDecay: options.averageDecay });
   let step = 0, secondsBefore = 0, loss = NaN, evaluation: EvaluationRecord = {};
+  let savedAt = -1, evaluatedAt = -1;
+  let window = new Window();
 
   if (checkpoints?.resume) {
     const { checkpoint, skipped } = await latestCheckpoint(checkpoints.folder);
     for (const { path, reason } of skipped) progress.message(`left aside ${path}: ${reason}`);
     if (checkpoint) {
-      await checkpoint.restore(optimizer);
       const { manifest } = checkpoint;
-      step = manifest.step;
-      ({ seconds: secondsBefore = 0, loss = NaN, evaluation = {} } = (manifest.state ?? {}) as {
-        seconds?: number;
-        loss?: number;
-        evaluation?: EvaluationRecord;
+      const state = savedStateOf(manifest, {
+        path: checkpoint.path,
+        seed: options.seed,
+        identity: checkpoints.identity,
       });
+      await checkpoint.restore(optimizer);
+      ({ seconds: secondsBefore, evaluation, evaluatedAt } = state);
+      step = manifest.step;
+      loss = state.loss ?? NaN;
+      Object.assign(window.sums, state.window, { loss: state.window.loss ?? NaN });
       progress.message(`resumed at step ${step} from ${checkpoint.path}`);
     } else {
       // Killed before the first checkpoint: the beginning is where it stood.
@@ -166,7 +202,6 @@ export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndex
   const began = performance.now();
   const seconds = () => secondsBefore + (performance.now() - began) / 1000;
   let ended: TrainIndexResult["ended"] | undefined;
-  let savedAt = -1, evaluatedAt = -1;
 
   const measure = async (): Promise<void> => {
     if (!evaluate || evaluatedAt === step) return;
@@ -186,13 +221,19 @@ export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndex
       metric,
       seed: options.seed,
       schedule,
-      state: { seconds: seconds(), loss, evaluation: { ...evaluation } },
+      state: {
+        identity: checkpoints.identity,
+        seconds: seconds(),
+        loss,
+        evaluation,
+        evaluatedAt,
+        window: window.sums,
+      } satisfies SavedState as unknown as JsonValue,
     }, { store, optimizer, keepLast: checkpoints.keepLast });
     savedAt = step;
   };
 
   try {
-    let window = new Window();
     while (!ended) {
       if (step >= steps) ended = "finished";
       else if (options.signal?.aborted) ended = "interrupted";
@@ -208,11 +249,11 @@ export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndex
         rows = batch.rows;
         const random = { seed: options.seed, stream: "dropout", step: index };
         const result = await train.step(batch.inputs, { random, rows });
-        window.loss += result.loss;
-        window.batches++;
+        window.sums.loss += result.loss;
+        window.sums.batches++;
+        window.sums.tokens += batch.tokens;
+        window.sums.positions += batch.positions;
         window.examples += batchSize;
-        window.tokens += batch.tokens;
-        window.positions += batch.positions;
         if (accumulate > 1) optimizer.accumulate();
       }
       const learningRate = options.learningRate * scheduleFactor(schedule, step);
@@ -225,7 +266,8 @@ export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndex
         progress.message(`step ${step}: the gradient is not finite, so the step was left out`);
       }
       if (step % logEvery === 0 || step === steps) {
-        loss = window.loss / window.batches;
+        const { sums } = window;
+        loss = sums.loss / sums.batches;
         const examplesPerSecond = window.examples / ((performance.now() - window.started) / 1000);
         options.log?.({
           step,
@@ -233,14 +275,15 @@ export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndex
           learningRate,
           gradNorm,
           examplesPerSecond,
-          paddingShare: 1 - window.tokens / Math.max(1, window.positions),
+          paddingShare: 1 - sums.tokens / Math.max(1, sums.positions),
           seconds: seconds(),
         });
         progress.update({ step, total: steps, loss, examplesPerSecond });
         window = new Window();
       }
       if (evalEvery > 0 && step % evalEvery === 0 && step < steps) await measure();
-      if (checkpoints && checkpoints.every > 0 && step % checkpoints.every === 0) await save();
+      const isDue = checkpoints && checkpoints.every > 0 && step % checkpoints.every === 0;
+      if (isDue && step < steps) await save(); // the last one waits for the last evaluation
       // ONNX Runtime blocks the thread: let signals and timers in.
       await new Promise((resolve) => setTimeout(resolve, 0));
     }

@@ -9,9 +9,9 @@ export const exportCommand: Command = {
   name: "export",
   summary: "write a trained index as ONNX for Deno, Node, Python and browsers",
   details: "search.onnx takes inputIds and isToken [B, S] and gives doc, logProb [B, K] and " +
-    "droppedMass [B]; it uses standard operators only. tokenizer.json makes the ids, docids.json " +
-    "names the documents' docids. The graph is compared with the eager model at several sizes first " +
-    "(export.verify=false leaves that out) and read back afterwards.",
+    "droppedMass [B]; it uses standard operators only. tokenizer.json makes the ids, documents.json " +
+    "names the documents, docids.json their docids. The graph is compared with the eager model at " +
+    "several sizes first (export.verify=false leaves that out) and read back afterwards.",
   takesConfig: true,
   flags: [
     {
@@ -33,13 +33,20 @@ export const exportCommand: Command = {
     );
     const { exportIndex } = await import("../recipe/export_index.ts");
     const { loadIndex } = await import("../recipe/index_folder.ts");
+    const { RUN_FILES } = await import("../recipe/train_dsi.ts");
+    const { DocumentStore } = await import("../data/mod.ts");
 
     const run = await findTrainedRun(flags.run as string | undefined);
     const resolved = config({ text: run.config, origin: run.file("config.yaml") });
     const { verify, beam, path } = resolved.export;
     const folder = path ?? run.file(EXPORT_FOLDER);
     const index = await loadIndex(run.file("model"));
-    const report = await exportIndex(index, folder, { beam, verify });
+    using documents = DocumentStore.open(run.file(RUN_FILES.documents));
+    const report = await exportIndex(index, folder, {
+      beam,
+      verify,
+      documents: documents.documents(),
+    });
     for (const { output, relativeError } of report.verification ?? []) {
       io.out(`verified ${output}: relative error ${relativeError.toExponential(1)}`);
     }

@@ -75,7 +75,11 @@ export async function runDemo(config: ResolvedConfig, options: DemoOptions): Pro
   const { files, verification = [] } = await exportIndex(
     await loadIndex(run.file(RUN_FILES.model)),
     folder,
-    { beam: config.export.beam, verify: config.export.verify },
+    {
+      beam: config.export.beam,
+      verify: config.export.verify,
+      documents: dataset.documents,
+    },
   );
   const total = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   const worst = Math.max(0, ...verification.map((v) => v.relativeError));

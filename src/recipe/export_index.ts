@@ -1,7 +1,8 @@
 /** A trained index as files that any ONNX Runtime and any tokenizers library can use. @module */
 import { join } from "@std/path";
-import { type FileContent, writeAtomically } from "../data/mod.ts";
+import { type Document, type FileContent, writeAtomically } from "../data/mod.ts";
 import { docidsToJson } from "../docid/mod.ts";
+import { DataError } from "../errors.ts";
 import { record, toOnnx } from "../graph/mod.ts";
 import { searchProgram } from "../retriever/mod.ts";
 import { eagerExecutor, onnxExecutor, type OutputError, verifyProgram } from "../runtime/mod.ts";
@@ -11,12 +12,21 @@ import { FIRST_STEM } from "./prepare_index.ts";
 import { INDEX_FILES, type LoadedIndex, tokenizerConfigOf } from "./index_folder.ts";
 
 /** Files of an export. */
-export const EXPORT_FILES = { search: "search.onnx", ...INDEX_FILES } as const;
+export const EXPORT_FILES = {
+  search: "search.onnx",
+  documents: "documents.json",
+  ...INDEX_FILES,
+} as const;
 
 /** Choices of {@linkcode exportIndex}. */
 export interface ExportOptions {
   /** Documents returned, and prefixes kept, K. */
   readonly beam: number;
+  /**
+   * The documents in the order of the index: their ids and titles are written as documents.json, so
+   * that what uses the export can say which document number 7 is. Default: no such file.
+   */
+  readonly documents?: Iterable<Document>;
   /** Compare the graph with the eager model at several sizes first. Default `true`. */
   readonly verify?: boolean;
 }
@@ -33,11 +43,13 @@ export interface ExportReport {
 
 /**
  * Write `search.onnx` (questions as `inputIds` and `isToken` in; `doc`, `logProb`, `droppedMass` out;
- * standard ONNX operators only), `tokenizer.json` and `docids.json` into a folder.
+ * standard ONNX operators only), `tokenizer.json`, `docids.json` and, where documents are given,
+ * `documents.json` into a folder.
  *
  * @param index A loaded index
  * @param folder Is made if it is not there
  * @throws {TraceError} If the graph does not compute what the model computes
+ * @throws {DataError} If there are more or fewer documents than the index has
  */
 export async function exportIndex(
   index: LoadedIndex,
@@ -45,6 +57,13 @@ export async function exportIndex(
   options: ExportOptions,
 ): Promise<ExportReport> {
   const { scorer, trie, specs, tokenizer } = index;
+  const names = options.documents &&
+    Array.from(options.documents, ({ docId, title }) => ({ doc_id: docId, title }));
+  if (names && names.length !== trie.docCount) {
+    throw new DataError(
+      `Cannot export an index over ${trie.docCount} documents with the names of ${names.length}`,
+    );
+  }
   const program = searchProgram(scorer, trie, { beam: options.beam, params: specs });
   const constants = Object.fromEntries(
     Object.keys(specs).map((name) => [name, index.tensors[name]]),
@@ -84,6 +103,7 @@ export async function exportIndex(
     EXPORT_FILES.tokenizerConfig,
     `${JSON.stringify(tokenizerConfigOf(tokenizer), null, 2)}\n`,
   );
+  if (names) await write(EXPORT_FILES.documents, JSON.stringify(names));
   await write(EXPORT_FILES.docids, JSON.stringify(docidsToJson(index.docids)));
   await write(EXPORT_FILES.config, `${JSON.stringify(index.modelConfig, null, 2)}\n`);
   await write(EXPORT_FILES.search, model);

@@ -124,7 +124,8 @@ function trainingProgram({ config, trie, firstDigit }: T5IndexOptions): Program 
     },
     run(x): Params {
       const params = Object.fromEntries(Object.keys(specs).map((name) => [name, x[name]]));
-      const dropout = { dropoutRate: config.dropoutRate };
+      // A docid has fewer digits than a question has words: project the queries, not the source.
+      const dropout = { dropoutRate: config.dropoutRate, hasShortTargets: true };
       const dims = {};
       const isToken = named(x.isToken, "B S", dims);
       const inputIds = namedInts(x.inputIds, "B S", dims);

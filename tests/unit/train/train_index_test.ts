@@ -3,7 +3,7 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import { assignDocids } from "../../../src/docid/assign.ts";
 import { buildTrie } from "../../../src/docid/trie.ts";
 import { CheckpointError, ConfigError } from "../../../src/errors.ts";
-import { adamw, scheduleFactor } from "../../../src/optim/mod.ts";
+import { adamw, scheduleFactor, sgd } from "../../../src/optim/mod.ts";
 import { latestCheckpoint, onnxExecutor, saveCheckpoint } from "../../../src/runtime/mod.ts";
 import { ParameterStore } from "../../../src/runtime/parameter_store.ts";
 import type { IndexBatch, IndexModel } from "../../../src/train/index_model.ts";
@@ -228,6 +228,22 @@ Deno.test("two batches accumulated equal one of twice the size", async () => {
     ConfigError,
     "must be 1 for a lexical model",
   );
+});
+
+Deno.test("a longer gradient is cut to the length that was asked for, and its norm is told", async () => {
+  const model = t5(0), clipNorm = 0.01;
+  const { lines, params } = await train({
+    model,
+    clipNorm,
+    rule: sgd(),
+    learningRate: 1,
+    schedule: { kind: "constant" },
+    steps: 1,
+  });
+  const store = new ParameterStore(model.specs);
+  model.start(store);
+  assertAlmostEquals(Math.hypot(...params.map((x, i) => x - store.flat[i])), clipNorm, 1e-6);
+  assert(lines[0].gradNorm > clipNorm);
 });
 
 Deno.test("with a moving average, that is what is measured and what is left", async () => {

@@ -2,20 +2,23 @@
 import { join } from "@std/path";
 import { writeAtomically } from "../data/mod.ts";
 import { buildTrie, type Docids, docidsFromJson, docidsToJson, slotsOf } from "../docid/mod.ts";
-import { CheckpointError, DeepragError } from "../errors.ts";
+import { CheckpointError } from "../errors.ts";
 import type { Trie } from "../docid/mod.ts";
 import {
+  type LexicalConfig,
   lexicalParamSpecs,
   parseT5Config,
   readSafetensors,
+  type T5Config,
   t5ParamSpecs,
   writeSafetensors,
 } from "../model/mod.ts";
-import { type DocidScorer, lexicalScorer, t5Scorer } from "../retriever/mod.ts";
-import { lexicalLeafScorer } from "../retriever/leaf_scorer.ts";
+import { type DocidScorer, lexicalLeafScorer, lexicalScorer, t5Scorer } from "../retriever/mod.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
 import type { ParamSpecs } from "../tensor/params.ts";
 import { loadTokenizer, type Tokenizer, type TokenizerJson } from "../text/mod.ts";
+import { digitTokenOf } from "../train/t5_index.ts";
+import { IndexReader } from "./_index_reader.ts";
 
 /** Files of an index folder. */
 export const INDEX_FILES = {
@@ -25,6 +28,9 @@ export const INDEX_FILES = {
   tokenizerConfig: "tokenizer_config.json",
   docids: "docids.json",
 } as const;
+
+/** Parameters that a complaint about weights names. */
+const MAX_LISTED = 8;
 
 /** What is saved. */
 export interface IndexFiles {
@@ -81,101 +87,124 @@ export async function saveIndex(folder: string, index: IndexFiles): Promise<void
 /**
  * Read an index folder.
  *
- * @throws {CheckpointError} If a file is missing or does not fit the others
+ * @throws {CheckpointError} If a file is missing, broken or does not fit the others
  */
 export async function loadIndex(folder: string): Promise<LoadedIndex> {
-  const read = async (name: string): Promise<Uint8Array> => {
-    try {
-      return await Deno.readFile(join(folder, name));
-    } catch (cause) {
-      const reason = cause instanceof Deno.errors.NotFound
-        ? `there is no ${name} in it`
-        : `${name}: ${(cause as Error).message}`;
-      throw new CheckpointError(
-        `Cannot load an index from ${folder}: ${reason}. train-dsi writes an index into the folder ` +
-          "model of its run",
-        { cause },
-      );
-    }
-  };
-  const readJson = async (name: string): Promise<unknown> => {
-    const text = new TextDecoder().decode(await read(name));
-    try {
-      return JSON.parse(text);
-    } catch (cause) {
-      throw new CheckpointError(
-        `Cannot load an index from ${folder}: ${name} is no JSON (${(cause as Error).message})`,
-        { cause },
-      );
-    }
-  };
-  const modelConfig = await readJson(INDEX_FILES.config) as Record<string, unknown>;
-  const tokenizerJson = await readJson(INDEX_FILES.tokenizer) as TokenizerJson;
-  const tokenizer = loadTokenizer(tokenizerJson, await readJson(INDEX_FILES.tokenizerConfig));
-  const docids = docidsFromJson(await readJson(INDEX_FILES.docids));
-  let tensors: Record<string, HostTensor>;
-  try {
-    ({ tensors } = readSafetensors(await read(INDEX_FILES.weights)));
-  } catch (cause) {
-    if (!(cause instanceof DeepragError)) throw cause;
-    const path = join(folder, INDEX_FILES.weights);
-    throw new CheckpointError(`Cannot load the weights ${path}: ${cause.message}`, { cause });
-  }
-  const parts = modelOf(modelConfig, docids, tokenizer);
+  const reader = new IndexReader(
+    folder,
+    "train-dsi writes an index into the folder model of its run",
+  );
+  const modelConfig = await reader.readObject(INDEX_FILES.config, (json) => json);
+  const sizes = reader.guard(INDEX_FILES.config, () => modelSizes(modelConfig));
+  const tokenizerConfig = await reader.readObject(INDEX_FILES.tokenizerConfig, (json) => json);
+  const tokenizerJson = await reader.readObject(INDEX_FILES.tokenizer, (json) => json);
+  const tokenizer = reader.guard(
+    INDEX_FILES.tokenizer,
+    () => loadTokenizer(tokenizerJson, tokenizerConfig),
+  );
+  const docids = await reader.readObject(INDEX_FILES.docids, docidsFromJson);
+  const parts = reader.guard(
+    "its files do not fit each other",
+    () =>
+      sizes.family === "t5" ? t5Of(sizes, docids, tokenizer) : lexicalOf(sizes, docids, tokenizer),
+  );
+  const tensors = await reader.read(
+    INDEX_FILES.weights,
+    (bytes) => readSafetensors(bytes).tensors,
+  );
   const problems = Object.entries(parts.specs).flatMap(([name, { shape }]) => {
     const found = tensors[name];
     if (!found) return [`${name} is missing`];
-    return `${found.shape}` === `${shape}` ? [] : [`${name} is [${found.shape}], not [${shape}]`];
+    const is = `${found.dtype} [${found.shape}]`, wanted = `float32 [${shape}]`;
+    return is === wanted ? [] : [`${name} is ${is}, not ${wanted}`];
   });
   if (problems.length) {
-    throw new CheckpointError(
-      `Cannot load an index from ${folder}: its weights do not fit\n` +
-        problems.slice(0, 20).map((p) => `  ${p}`).join("\n"),
+    const more = problems.length - MAX_LISTED;
+    throw reader.error(
+      `${INDEX_FILES.weights}: ${problems.slice(0, MAX_LISTED).join("; ")}` +
+        (more > 0 ? `; and ${more} more` : ""),
     );
   }
-  return { ...parts, modelConfig, tokenizerJson, tokenizer, docids, tensors };
+  return {
+    ...parts,
+    modelConfig,
+    tokenizerJson: tokenizerJson as unknown as TokenizerJson,
+    tokenizer,
+    docids,
+    tensors,
+  };
 }
 
-function modelOf(
-  config: Record<string, unknown>,
-  docids: Docids,
-  tokenizer: Tokenizer,
-): Pick<LoadedIndex, "family" | "specs" | "trie" | "scorer"> {
-  if (config.model_type === "t5") {
-    const t5 = parseT5Config(config);
-    const trie = buildTrie(docids, { slots: "code" });
-    const tokenOf = (depth: number, code: number): number =>
-      tokenizer.vocabSize + depth * trie.branching + code;
-    return {
-      family: "t5",
-      specs: t5ParamSpecs(t5),
-      trie,
-      scorer: t5Scorer(t5, trie, { tokenOf }),
-    };
+/** What `config.json` says about a lexical model. */
+interface LexicalSizes extends LexicalConfig {
+  readonly family: "lexical";
+  readonly head: "leaf" | "tree";
+}
+
+/** What `config.json` says about a T5. */
+interface T5Sizes {
+  readonly family: "t5";
+  readonly config: T5Config;
+}
+
+function modelSizes(config: Record<string, unknown>): LexicalSizes | T5Sizes {
+  const { model_type, head } = config;
+  if (model_type === "t5") return { family: "t5", config: parseT5Config(config) };
+  const fail = (problem: string): never => {
+    throw new CheckpointError(problem);
+  };
+  if (model_type !== "deeprag-lexical") {
+    fail(`model_type is ${JSON.stringify(model_type)}, not "t5" or "deeprag-lexical"`);
   }
-  if (config.model_type !== "deeprag-lexical") {
-    throw new CheckpointError(
-      `Cannot load an index: model_type is ${JSON.stringify(config.model_type)}, not t5 or ` +
-        "deeprag-lexical",
-    );
+  if (head !== "leaf" && head !== "tree") {
+    return fail(`head is ${JSON.stringify(head)}, not "leaf" or "tree"`);
   }
-  const sizes = { vocab_size: 0, width: 0, slot_count: 0 };
-  for (const key of Object.keys(sizes) as (keyof typeof sizes)[]) {
+  const size = (key: string): number => {
     const value = config[key];
-    if (!Number.isSafeInteger(value) || (value as number) < 1) {
-      throw new CheckpointError(`Cannot load an index: ${key} is ${value} in config.json`);
-    }
-    sizes[key] = value as number;
-  }
-  const trie = buildTrie(docids, { slots: "compact" });
+    return Number.isSafeInteger(value) && value as number > 0
+      ? value as number
+      : fail(`${key} is ${JSON.stringify(value)}, not a positive whole number`);
+  };
   return {
     family: "lexical",
-    specs: lexicalParamSpecs({
-      vocabSize: sizes.vocab_size,
-      width: sizes.width,
-      slotCount: sizes.slot_count,
-    }),
+    head,
+    vocabSize: size("vocab_size"),
+    width: size("width"),
+    slotCount: size("slot_count"),
+  };
+}
+
+/** Model, docids as a trie, and how search asks. */
+type ModelParts = Pick<LoadedIndex, "family" | "specs" | "trie" | "scorer">;
+
+function checkCount(what: string, said: number, needed: number): void {
+  if (said !== needed) {
+    throw new CheckpointError(
+      `${INDEX_FILES.config} says ${said} ${what}, the other files need ${needed}`,
+    );
+  }
+}
+
+function t5Of({ config }: T5Sizes, docids: Docids, tokenizer: Tokenizer): ModelParts {
+  const trie = buildTrie(docids, { slots: "code" });
+  const firstDigit = tokenizer.vocabSize;
+  return {
+    family: "t5",
+    specs: t5ParamSpecs(config),
     trie,
-    scorer: config.head === "leaf" ? lexicalLeafScorer(trie) : lexicalScorer(slotsOf(trie)),
+    scorer: t5Scorer(config, trie, { tokenOf: digitTokenOf(trie, firstDigit) }),
+  };
+}
+
+function lexicalOf(sizes: LexicalSizes, docids: Docids, tokenizer: Tokenizer): ModelParts {
+  const trie = buildTrie(docids, { slots: "compact" }), slots = slotsOf(trie);
+  checkCount("stems", sizes.vocabSize, tokenizer.vocabSize);
+  const isLeaf = sizes.head === "leaf";
+  checkCount("slots", sizes.slotCount, isLeaf ? trie.docCount : slots.slotCount);
+  return {
+    family: "lexical",
+    specs: lexicalParamSpecs(sizes),
+    trie,
+    scorer: isLeaf ? lexicalLeafScorer(trie) : lexicalScorer(slots),
   };
 }

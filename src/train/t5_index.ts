@@ -34,6 +34,14 @@ export function digitTokens(trie: Trie): number {
   return trie.depth * trie.branching;
 }
 
+/** Token of each code of each digit: every digit has C tokens of its own, from `firstDigit` on. */
+export function digitTokenOf(
+  trie: Trie,
+  firstDigit: number,
+): (depth: number, code: number) => number {
+  return (depth, code) => firstDigit + depth * trie.branching + code;
+}
+
 /**
  * A T5 over a corpus. Trained on p(d|q), the product of softmaxes over the children of each node of
  * the trie, which is also what search ranks by; other tokens are never scored.
@@ -61,7 +69,7 @@ export function t5Index(options: T5IndexOptions): IndexModel {
   }
   const specs = t5ParamSpecs(config);
   const paths = pathTables(trie);
-  const tokenOf = (depth: number, code: number): number => firstDigit + depth * C + code;
+  const tokenOf = digitTokenOf(trie, firstDigit);
   return {
     family: "t5",
     specs,

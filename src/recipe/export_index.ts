@@ -5,11 +5,11 @@ import { docidsToJson } from "../docid/mod.ts";
 import { DataError } from "../errors.ts";
 import { record, toOnnx } from "../graph/mod.ts";
 import { searchProgram } from "../retriever/mod.ts";
-import { eagerExecutor, onnxExecutor, type OutputError, verifyProgram } from "../runtime/mod.ts";
-import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
-import { randomStream } from "../tensor/random.ts";
+import type { OutputError } from "../runtime/mod.ts";
+import type { HostTensor } from "../tensor/host_tensor.ts";
 import { FIRST_STEM } from "./prepare_index.ts";
 import { INDEX_FILES, type LoadedIndex, tokenizerConfigOf } from "./index_folder.ts";
+import { verifyExport } from "./verify_export.ts";
 
 /** Files of an export. */
 export const EXPORT_FILES = {
@@ -17,6 +17,9 @@ export const EXPORT_FILES = {
   documents: "documents.json",
   ...INDEX_FILES,
 } as const;
+
+/** Key of the exported config.json: how many documents the graph returns. */
+export const SEARCH_BEAM = "search_beam";
 
 /** Choices of {@linkcode exportIndex}. */
 export interface ExportOptions {
@@ -27,7 +30,7 @@ export interface ExportOptions {
    * that what uses the export can say which document number 7 is. Default: no such file.
    */
   readonly documents?: Iterable<Document>;
-  /** Compare the graph with the eager model at several sizes first. Default `true`. */
+  /** Compare the written graph with the eager model at several sizes. Default `true`. */
   readonly verify?: boolean;
 }
 
@@ -68,20 +71,6 @@ export async function exportIndex(
   const constants = Object.fromEntries(
     Object.keys(specs).map((name) => [name, index.tensors[name]]),
   ) as Record<string, HostTensor>;
-  let verification: OutputError[] | undefined;
-  if (options.verify ?? true) {
-    // Documents of nearly equal probability may change places: the probabilities are compared.
-    const probabilities = (x: Parameters<typeof program.run>[0]) => {
-      const { logProb, droppedMass } = program.run(x);
-      return { logProb, droppedMass };
-    };
-    verification = await verifyProgram({ ...program, run: probabilities }, {
-      executor: onnxExecutor(),
-      reference: eagerExecutor("cpu"),
-      sizes: [{ B: 1, S: 1 }, { B: 2, S: 5 }, { B: 5, S: 3 }],
-      makeInputs: ({ B, S }) => ({ ...constants, ...randomQuestions(B, S, tokenizer.vocabSize) }),
-    });
-  }
   const recording = record(program, { dialect: "export" });
   const { model, externalData } = toOnnx(recording, {
     constants,
@@ -96,7 +85,8 @@ export async function exportIndex(
     await writeAtomically(join(folder, name), content as FileContent);
     files.push({ name, sizeBytes: (await Deno.stat(join(folder, name))).size });
   };
-  // The graph last: a folder with a graph is a whole export.
+  // The graph last, and under another name until it is verified: a folder with a graph is a whole
+  // export.
   if (externalData) await write(externalData.fileName, externalData.chunks);
   await write(EXPORT_FILES.tokenizer, JSON.stringify(index.tokenizerJson));
   await write(
@@ -105,24 +95,21 @@ export async function exportIndex(
   );
   if (names) await write(EXPORT_FILES.documents, JSON.stringify(names));
   await write(EXPORT_FILES.docids, JSON.stringify(docidsToJson(index.docids)));
-  await write(EXPORT_FILES.config, `${JSON.stringify(index.modelConfig, null, 2)}\n`);
-  await write(EXPORT_FILES.search, model);
+  const modelConfig = { ...index.modelConfig, [SEARCH_BEAM]: options.beam };
+  await write(EXPORT_FILES.config, `${JSON.stringify(modelConfig, null, 2)}\n`);
+  const path = join(folder, EXPORT_FILES.search), unverified = `${path}.unverified`;
+  await writeAtomically(unverified, model);
+  let verification: OutputError[] | undefined;
+  try {
+    if (options.verify ?? true) {
+      const tokens = { first: FIRST_STEM, end: tokenizer.vocabSize };
+      verification = await verifyExport(unverified, program, { constants, tokens });
+    }
+    await Deno.rename(unverified, path);
+  } catch (error) {
+    await Deno.remove(unverified);
+    throw error;
+  }
+  files.push({ name: EXPORT_FILES.search, sizeBytes: (await Deno.stat(path)).size });
   return { files, nodes: recording.nodes.length, verification };
-}
-
-/** Questions of random tokens, the last half of every other one padding. */
-function randomQuestions(B: number, S: number, vocabSize: number): Record<string, HostTensor> {
-  const random = randomStream({ seed: 0, stream: "verify", step: B * 1000 + S });
-  const ids = Int32Array.from(
-    { length: B * S },
-    () => FIRST_STEM + random.int(vocabSize - FIRST_STEM),
-  );
-  const isToken = Float32Array.from(
-    { length: B * S },
-    (_, i) => Math.floor(i / S) % 2 && i % S >= Math.ceil(S / 2) ? 0 : 1,
-  );
-  return {
-    inputIds: hostTensor("int32", ids, [B, S]),
-    isToken: hostTensor("float32", isToken, [B, S]),
-  };
 }

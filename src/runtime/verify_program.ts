@@ -56,7 +56,7 @@ function defaultSizes(program: Program, constants: HostTensors): Record<string, 
   return [...all, ...mixed];
 }
 
-/** ‖a − b‖ / max(‖b‖, 1e-6), infinite where types, shapes or the places of NaN differ. */
+/** ‖a − b‖ / max(‖b‖, 1e-6), infinite where types, shapes, whole numbers or the places of NaN differ. */
 function relativeError(a: HostTensor, b: HostTensor): number {
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return Infinity;
   let difference = 0, norm = 0;
@@ -66,7 +66,7 @@ function relativeError(a: HostTensor, b: HostTensor): number {
       if (Number.isFinite(y)) norm += y * y;
       continue;
     }
-    if (!Number.isFinite(x - y)) return Infinity;
+    if (b.dtype !== "float32" || !Number.isFinite(x - y)) return Infinity;
     difference += (x - y) ** 2;
     norm += y * y;
   }
@@ -134,9 +134,11 @@ export async function verifyProgram(
         if (!(error <= tolerance)) {
           const how = Number.isFinite(error)
             ? `${error.toExponential(2)} (tolerance ${tolerance})`
-            : describe(a) === describe(b)
+            : describe(a) !== describe(b)
+            ? `${describe(a)} against ${describe(b)}`
+            : b.dtype === "float32"
             ? "infinite or NaN on one side only"
-            : `${describe(a)} against ${describe(b)}`;
+            : "whole numbers that are not the same";
           throw new TraceError(
             `Cannot verify ${program.name}: output ${output} differs between ${executor.name} and ` +
               `${reference.name} at ${

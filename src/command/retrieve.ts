@@ -43,7 +43,7 @@ export const retrieve: Command = {
     const { findTrainedRun, openIndex } = await import("../recipe/open_index.ts");
     const run = await findTrainedRun(flags.run as string | undefined);
     const loading = performance.now();
-    await using index = await openIndex(run, { beam: Math.max(10, top) });
+    await using index = await openIndex(run, { beam: Math.max(10, top), atLeast: top });
     await index.search(question); // the first run of a graph allocates
     const began = performance.now();
     const { documents, droppedMass } = await index.search(question);

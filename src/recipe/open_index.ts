@@ -1,10 +1,12 @@
 /** A trained run, ready to be asked. @module */
 import { join } from "@std/path";
 import { DocumentStore, type StoredDocument } from "../data/mod.ts";
+import { docidsFromJson } from "../docid/mod.ts";
 import { CheckpointError } from "../errors.ts";
 import { DocidSearcher, searchProgram } from "../retriever/mod.ts";
 import { type Executor, onnxExecutor, openOnnx } from "../runtime/mod.ts";
-import { EXPORT_FILES } from "./export_index.ts";
+import { IndexReader } from "./_index_reader.ts";
+import { EXPORT_FILES, SEARCH_BEAM } from "./export_index.ts";
 import { INDEX_FILES, loadIndex } from "./index_folder.ts";
 import { listRuns, openRunFolder, type RunFolder } from "./run_folder.ts";
 import { RUN_FILES } from "./train_dsi.ts";
@@ -51,6 +53,8 @@ export interface OpenedIndex extends AsyncDisposable {
 export interface OpenIndexOptions {
   /** Documents returned, and prefixes kept. With an export that is fixed. Default 10. */
   readonly beam?: number;
+  /** An export that returns fewer documents than this is passed over. Default 1. */
+  readonly atLeast?: number;
   /** What runs the model. Default: ONNX Runtime in this thread. */
   readonly executor?: Executor;
   /** `"model"` ignores an export. Default: the export, if there is one of this model. */
@@ -96,15 +100,19 @@ export async function openIndex(
   run: RunFolder,
   options: OpenIndexOptions = {},
 ): Promise<OpenedIndex> {
-  const modelFolder = run.file(RUN_FILES.model);
-  const exportFolder = run.file(EXPORT_FOLDER);
-  const exported = await modified(join(exportFolder, EXPORT_FILES.search));
-  const trained = await modified(join(modelFolder, INDEX_FILES.weights)) ?? 0;
-  const useExport = options.source !== "model" && exported !== undefined && exported >= trained;
-  const documents = DocumentStore.open(run.file(RUN_FILES.documents));
-  const searcher = useExport
-    ? await searcherOfExport(exportFolder)
-    : await searcherOfModel(modelFolder, options);
+  const folder = run.file(EXPORT_FOLDER), { atLeast = 1 } = options;
+  const useExport = options.source !== "model" && await isCurrent(run) &&
+    await returnsEnough(folder, atLeast);
+  const documents = await documentsOf(run);
+  let searcher: DocidSearcher;
+  try {
+    searcher = useExport
+      ? await searcherOfExport(folder)
+      : await searcherOfModel(run.file(RUN_FILES.model), options);
+  } catch (error) {
+    documents.close();
+    throw error;
+  }
   return {
     run,
     searcher,
@@ -126,21 +134,50 @@ export async function openIndex(
   };
 }
 
-/** A searcher over the files that `export` writes. */
+/** Whether there is an export that is not older than the model. */
+async function isCurrent(run: RunFolder): Promise<boolean> {
+  const exported = await modified(join(run.file(EXPORT_FOLDER), EXPORT_FILES.search));
+  const trained = await modified(run.file(join(RUN_FILES.model, INDEX_FILES.weights)));
+  return exported !== undefined && exported >= (trained ?? 0);
+}
+
+const exportReader = (folder: string): IndexReader => new IndexReader(folder, "Export it again");
+
+/** Whether an export returns as many documents as are wanted, or all there are. */
+async function returnsEnough(folder: string, wanted: number): Promise<boolean> {
+  const reader = exportReader(folder);
+  const beam = await reader.readObject(EXPORT_FILES.config, (config) => config[SEARCH_BEAM]);
+  const { digits } = await reader.readObject(EXPORT_FILES.docids, docidsFromJson);
+  return Number(beam) >= Math.min(wanted, digits.length);
+}
+
+/** The documents of a run: as many as its model has docids. */
+async function documentsOf(run: RunFolder): Promise<DocumentStore> {
+  const reader = new IndexReader(run.file(RUN_FILES.model), "Train again");
+  const { digits } = await reader.readObject(INDEX_FILES.docids, docidsFromJson);
+  const path = run.file(RUN_FILES.documents);
+  const isThere = await modified(path) !== undefined; // opening a store makes it
+  const documents = isThere ? DocumentStore.open(path) : undefined;
+  const count = documents?.count ?? 0;
+  if (documents && count === digits.length) return documents;
+  documents?.close();
+  throw new CheckpointError(
+    `Cannot open the run ${run.path}: its model is over ${digits.length} documents, ` +
+      `${RUN_FILES.documents} ${isThere ? `holds ${count}` : "is not there"}. Train again`,
+  );
+}
+
+/**
+ * A searcher over the files that `export` writes.
+ *
+ * @throws {CheckpointError} If a file is missing or broken
+ */
 export async function searcherOfExport(folder: string): Promise<DocidSearcher> {
-  const json = async (name: string): Promise<unknown> => {
-    try {
-      return JSON.parse(await Deno.readTextFile(join(folder, name)));
-    } catch (cause) {
-      throw new CheckpointError(
-        `Cannot open the export ${folder}: ${name}: ${(cause as Error).message}. Export it again`,
-        { cause },
-      );
-    }
-  };
-  const tokenizer = loadTokenizer(
-    await json(EXPORT_FILES.tokenizer),
-    await json(EXPORT_FILES.tokenizerConfig),
+  const reader = exportReader(folder);
+  const tokenizerConfig = await reader.readObject(EXPORT_FILES.tokenizerConfig, (json) => json);
+  const tokenizer = await reader.readObject(
+    EXPORT_FILES.tokenizer,
+    (json) => loadTokenizer(json, tokenizerConfig),
   );
   return new DocidSearcher({
     executable: await openOnnx(join(folder, EXPORT_FILES.search)),

@@ -198,11 +198,12 @@ export function prepareIndex(dataset: Dataset, config: ResolvedConfig): Prepared
     dropout_rate: c.dropout_rate,
     decoder_start_token_id: 0,
   });
-  const sampler = createExampleSampler({
-    ...sampling,
-    encode: (w) => tokenizer.encode(` ${w}`, { addSpecialTokens: false }),
-    stems,
-  });
+  const sampler = createExampleSampler({ ...sampling, encode: (w) => stems.encode(w), stems });
+  // Whole texts are encoded as search encodes questions, end token included.
+  const tokens: ExampleSource = {
+    batch: (step, size) =>
+      sampler.batch(step, size).map((e) => ({ ...e, tokenIds: tokenizer.encode(e.text) })),
+  };
   return {
     model: t5Index({
       config: t5Config,
@@ -216,6 +217,6 @@ export function prepareIndex(dataset: Dataset, config: ResolvedConfig): Prepared
     tokenizer,
     docids,
     balance,
-    examples: finish(bucketed(sampler, { seed })),
+    examples: finish(bucketed(tokens, { seed })),
   };
 }

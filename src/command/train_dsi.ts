@@ -53,7 +53,8 @@ export const trainDsiCommand: Command = {
     const minutes = (training.seconds / 60).toFixed(1);
     io.out(
       training.ended === "time"
-        ? `Time was up at step ${training.step} after ${minutes} minutes. To go on:\n  ${resume}`
+        ? `Time was up at step ${training.step} after ${minutes} minutes. To go on:\n  ${resume} ` +
+          "training.max_minutes=null"
         : `Trained ${training.step} steps in ${minutes} minutes; loss ${training.loss.toFixed(3)}`,
     );
     if (evaluation) {

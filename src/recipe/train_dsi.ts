@@ -1,7 +1,8 @@
 /** The index journey: documents and questions in, a trained index with its evaluation out. @module */
+import { createHash } from "node:crypto";
 import { printConfig, type ResolvedConfig } from "../config/mod.ts";
 import { corpusFingerprint, type Dataset, DocumentStore, writeAtomically } from "../data/mod.ts";
-import { formatBalance } from "../docid/mod.ts";
+import { docidsToJson, formatBalance } from "../docid/mod.ts";
 import { CheckpointError } from "../errors.ts";
 import { hitsAt, mrrAt } from "../metric/mod.ts";
 import { adafactor, adamw, type OptimizerRule, type ScheduleConfig } from "../optim/mod.ts";
@@ -18,7 +19,7 @@ import {
 } from "./evaluate_index.ts";
 import { executorOf } from "./executor_of.ts";
 import { saveIndex } from "./index_folder.ts";
-import { prepareIndex } from "./prepare_index.ts";
+import { type IndexParts, prepareIndex } from "./prepare_index.ts";
 import { createRunFolder, type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
 
 /** Files of a run besides those of `RunFolder`. */
@@ -124,7 +125,7 @@ export async function trainDsi(
       logEvery: training.log_every,
       evalEvery: training.eval_every,
       evaluate: search && (async (store): Promise<EvaluationRecord> => {
-        const { ranks } = await rankWithIndex(search(store.params), dataset, {
+        const { ranks } = await rankWithIndex(search.over(store.params), dataset, {
           part: "dev",
           batchSize: evaluation.batch_size,
         });
@@ -140,6 +141,7 @@ export async function trainDsi(
         every: training.checkpoint_every,
         keepLast: training.keep_last,
         resume: training.resume !== null,
+        identity: identityOf(index),
       },
       onStart: async (step) => {
         log = await run.openMetrics(step);
@@ -152,7 +154,7 @@ export async function trainDsi(
 
     await saveIndex(run.file(RUN_FILES.model), { ...index, tensors: result.store.params });
     if (!search) return { run, training: result };
-    const measured = await evaluateIndex(search(result.store.params), dataset, {
+    const measured = await evaluateIndex(search.over(result.store.params), dataset, {
       batchSize: evaluation.batch_size,
       resamples: evaluation.bootstrap_samples,
       seed,
@@ -165,26 +167,41 @@ export async function trainDsi(
     return { run, training: result, evaluation: measured };
   } finally {
     log?.[Symbol.dispose]();
+    await search?.dispose();
   }
 }
 
-/** A searcher over the parameters as they are: recorded once, with the parameters as inputs. */
+/** Checksum of what gives the parameters their meaning: sizes, tokenizer and docids. */
+function identityOf({ modelConfig, tokenizerJson, docids }: IndexParts): string {
+  const parts = [modelConfig, tokenizerJson, docidsToJson(docids)];
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+}
+
+/** Search over the parameters as they are: recorded once, with the parameters as inputs. */
+interface SearchWithStore {
+  over(parameters: TrainIndexResult["store"]["params"]): DocidSearcher;
+  dispose(): Promise<void>;
+}
+
 async function searchWithStore(
-  index: ReturnType<typeof prepareIndex>,
+  index: IndexParts,
   config: ResolvedConfig,
   executor: Executor,
-): Promise<(parameters: TrainIndexResult["store"]["params"]) => DocidSearcher> {
+): Promise<SearchWithStore> {
   const { model, tokenizer } = index;
   const program = searchProgram(model.scorer, model.trie, {
     beam: config.evaluation.beam,
     params: model.specs,
   });
   const executable = await executor.compile(program);
-  return (parameters) =>
-    new DocidSearcher({
-      executable,
-      parameters,
-      encode: (text) => tokenizer.encode(text),
-      padId: tokenizer.padId ?? 0,
-    });
+  return {
+    over: (parameters) =>
+      new DocidSearcher({
+        executable,
+        parameters,
+        encode: (text) => tokenizer.encode(text),
+        padId: tokenizer.padId ?? 0,
+      }),
+    dispose: () => executable.dispose(),
+  };
 }

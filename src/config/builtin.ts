@@ -65,7 +65,7 @@ family: lexical
 width: 256
 `,
   "model/t5_small": `# yaml-language-server: $schema=../schema.json#/$defs/model
-# The sizes of T5-small (60 M parameters), with random weights unless model.pretrained is set.
+# The sizes of T5-small (60 M parameters), from random weights.
 family: t5
 vocab_size: 32128
 d_model: 512

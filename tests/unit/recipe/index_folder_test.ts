@@ -27,6 +27,11 @@ for (
         );
       }
       assertEquals(index.family, name === "T5" ? "t5" : "lexical");
+      const tokens = JSON.parse(await Deno.readTextFile(join(copy, "tokenizer_config.json")));
+      assertEquals(
+        [tokens.pad_token, tokens.unk_token, tokens.eos_token],
+        ["<pad>", "<unk>", name === "T5" ? "</s>" : undefined],
+      );
       assertEquals(Object.keys(index.specs).sort(), Object.keys(index.tensors).sort());
     }));
 }

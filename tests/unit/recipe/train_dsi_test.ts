@@ -59,6 +59,11 @@ Deno.test("interrupted, a run saves; resumed, it ends with the bits of one that 
     assertEquals([stopped.training.ended, stopped.training.step], ["interrupted", 2]);
     assertEquals(stopped.evaluation, undefined);
     await assertRejects(() => weights(stopped.run.path), Deno.errors.NotFound);
+    // As if it had been killed after the line of a step that no checkpoint holds.
+    {
+      using metrics = await stopped.run.openMetrics();
+      metrics.append({ step: 4, loss: 99 });
+    }
     const resume = [`training.resume=${stopped.run.path}`];
     const resumed = await trainTiny(join(folder, "b"), resume);
     assertEquals(resumed.run.path, stopped.run.path);
@@ -70,7 +75,14 @@ Deno.test("interrupted, a run saves; resumed, it ends with the bits of one that 
 
 Deno.test("a run is resumed with its own documents, docids and seed only", () =>
   withFolder(async (folder) => {
-    const { run, dataset } = await trainTiny(folder);
+    const { dataset: generated } = await trainTiny(join(folder, "a"));
+    // A rare word in a question: another one in its place moves the numbers of stems between them.
+    const asking = (query: string): Dataset => {
+      const train = generated.queries.train.map((q, i) => i ? q : { ...q, query });
+      return { ...generated, queries: { ...generated.queries, train } };
+    };
+    const dataset = asking("Aardvark?");
+    const { run } = await trainTiny(folder, [], { dataset });
     const before = await weights(run.path);
     const resume = (overrides: string[], other: Dataset = dataset): Promise<unknown> =>
       trainTiny(folder, [`training.resume=${run.path}`, "training.max_steps=6", ...overrides], {
@@ -84,13 +96,7 @@ Deno.test("a run is resumed with its own documents, docids and seed only", () =>
     );
     await assertRejects(() => resume(["seed=2"]), CheckpointError, "seed=1, not 2");
     await assertRejects(() => resume(["docid=naive"]), CheckpointError, "other docids");
-    // Another question brings another stem, and every stem behind it another number.
-    const [first, ...rest] = dataset.queries.train;
-    const train = [{ ...first, query: "aardvark?" }, ...rest];
-    await assertRejects(
-      () => resume([], { ...dataset, queries: { ...dataset.queries, train } }),
-      CheckpointError,
-    );
+    await assertRejects(() => resume([], asking("Zyzzyva?")), CheckpointError, "another tokenizer");
     await assertRejects(
       () => trainTiny(folder, [`training.resume=${join(folder, "elsewhere")}`]),
       CheckpointError,

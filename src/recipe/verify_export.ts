@@ -43,6 +43,7 @@ export function verifyExport(
     },
     reference,
     compile: { constants },
+    usual: 1,
     sizes: SIZES,
     makeInputs: ({ B, S }) => randomQuestions(B, S, tokens),
   });

@@ -18,8 +18,13 @@ export interface VerifyOptions {
   sizes?: readonly Readonly<Record<string, number>>[];
   /** Inputs for given sizes, in range for the program: token ids below the vocabulary, for one. */
   makeInputs: (sizes: Readonly<Record<string, number>>) => HostTensors;
-  /** Largest relative error of an output: ‖a − b‖ / max(‖b‖, 1e-6). Default 1e-4. */
+  /** Largest relative error of an output, see {@linkcode OutputError}. Default 1e-4. */
   tolerance?: number;
+  /**
+   * What counts as a value of usual size: errors of smaller ones are held against this. Default 0.
+   * Give 1 for log-probabilities, and for shares that may be about 0.
+   */
+  usual?: number;
   /** What both executors are told. */
   compile?: CompileOptions;
   /** Stream for the program's random masks. Default: a fixed one. */
@@ -30,7 +35,7 @@ export interface VerifyOptions {
 export interface OutputError {
   /** Name of the output. */
   readonly output: string;
-  /** Largest ‖a − b‖ / max(‖b‖, 1e-6) over all sizes. */
+  /** Largest ‖a − b‖ / max(‖b‖, usual·√n, 1e-6) over all sizes, for n elements. */
   readonly relativeError: number;
   /** Where it was largest. */
   readonly sizes: Readonly<Record<string, number>>;
@@ -56,8 +61,8 @@ function defaultSizes(program: Program, constants: HostTensors): Record<string, 
   return [...all, ...mixed];
 }
 
-/** ‖a − b‖ / max(‖b‖, 1e-6), infinite where types, shapes, whole numbers or the places of NaN differ. */
-function relativeError(a: HostTensor, b: HostTensor): number {
+/** See {@linkcode OutputError}; infinite where types, shapes, whole numbers or places of NaN differ. */
+function relativeError(a: HostTensor, b: HostTensor, usual: number): number {
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return Infinity;
   let difference = 0, norm = 0;
   for (let i = 0; i < b.data.length; i++) {
@@ -70,7 +75,8 @@ function relativeError(a: HostTensor, b: HostTensor): number {
     difference += (x - y) ** 2;
     norm += y * y;
   }
-  return Math.sqrt(difference) / Math.max(Math.sqrt(norm), 1e-6);
+  const scale = Math.max(Math.sqrt(norm), usual * Math.sqrt(b.data.length), 1e-6);
+  return Math.sqrt(difference) / scale;
 }
 
 const describe = (t: HostTensor): string => `${t.dtype} [${t.shape.join(", ")}]`;
@@ -108,7 +114,7 @@ export async function verifyProgram(
   program: Program,
   options: VerifyOptions,
 ): Promise<OutputError[]> {
-  const { executor, reference, makeInputs, tolerance = 1e-4, compile = {} } = options;
+  const { executor, reference, makeInputs, tolerance = 1e-4, usual = 0, compile = {} } = options;
   const { random = { seed: 0, stream: "verify", step: 0 } } = options;
   const sizes = options.sizes ?? defaultSizes(program, compile.constants ?? {});
   const worst = new Map<string, OutputError>();
@@ -130,7 +136,7 @@ export async function verifyProgram(
       }
       for (const output of theirs.outputs) {
         const a = actual[output], b = expected[output];
-        const error = relativeError(a, b);
+        const error = relativeError(a, b, usual);
         if (!(error <= tolerance)) {
           const how = Number.isFinite(error)
             ? `${error.toExponential(2)} (tolerance ${tolerance})`

@@ -80,6 +80,15 @@ Deno.test("a run whose documents are gone or others is refused, and nothing is l
     await Deno.rename(`${path}.aside`, path);
     await Deno.remove(run.file(join("model", "tokenizer.json")));
     await assertRejects(() => openIndex(run), CheckpointError, "there is no tokenizer.json");
+    if (Deno.build.os !== "linux") return;
+    const open = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => {
+      try {
+        return Deno.readLinkSync(`/proc/self/fd/${name}`);
+      } catch {
+        return ""; // the listing itself is one of them
+      }
+    });
+    assertEquals(open.filter((file) => file.startsWith(Deno.realPathSync(root))), []);
   }));
 
 Deno.test("an export that lacks a file says which, and what to do", () =>

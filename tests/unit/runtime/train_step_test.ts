@@ -160,7 +160,11 @@ Deno.test("verifyProgram tries every symbol at 1, 2, 5 and 8, equal and unequal"
 
 Deno.test("verifyProgram sees another shape, a NaN on one side, and a size that does not run", async () => {
   const reference = eagerExecutor("cpu");
-  const verify = (run: Program["run"], runReference: Program["run"]): Promise<unknown> =>
+  const verify = (
+    run: Program["run"],
+    runReference: Program["run"],
+    options: { usual?: number } = {},
+  ): Promise<unknown> =>
     verifyProgram({ ...branching, run }, {
       executor: onnxExecutor(),
       reference: {
@@ -169,6 +173,7 @@ Deno.test("verifyProgram sees another shape, a NaN on one side, and a size that 
       },
       makeInputs,
       sizes: [{ B: 2, S: 3 }],
+      ...options,
     });
   await assertRejects(
     () => verify(({ x }) => ({ y: tf.sum(x, 1) }), ({ x }) => ({ y: tf.sum(x, 1, true) })),
@@ -189,6 +194,15 @@ Deno.test("verifyProgram sees another shape, a NaN on one side, and a size that 
     TraceError,
     "B=2 S=3: it runs on other but not on onnx",
   );
+  const whole = (n: number): Program["run"] => ({ x }) => ({
+    y: tf.cast(tf.add(tf.mul(x, 0), n), "int32"),
+  });
+  await assertRejects(() => verify(whole(1e6), whole(1e6 + 1)), TraceError, "whole numbers");
+  // Rounding errors of numbers that are about 0 can be held against a usual size.
+  const tiny = (n: number): Program["run"] => ({ x }) => ({ y: tf.add(tf.mul(x, 0), n) });
+  await assertRejects(() => verify(tiny(1e-5), tiny(2e-5)), TraceError);
+  await verify(tiny(1e-5), tiny(2e-5), { usual: 1 });
+  await assertRejects(() => verify(tiny(1e-3), tiny(2e-3), { usual: 1 }), TraceError);
   // NaN on both sides is agreement.
   await verify(({ x }) => ({ y: tf.sqrt(tf.neg(x)) }), ({ x }) => ({ y: tf.sqrt(tf.neg(x)) }));
 });

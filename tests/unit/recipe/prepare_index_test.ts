@@ -1,0 +1,99 @@
+import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { DataError } from "../../../src/errors.ts";
+import { loadDataset } from "../../../src/recipe/load_dataset.ts";
+import { documentText, prepareIndex } from "../../../src/recipe/prepare_index.ts";
+import { buildTrie, slotsOf } from "../../../src/docid/mod.ts";
+import type { PseudoQuery } from "../../../src/train/pseudo_queries/mod.ts";
+import { DOCUMENTS, tinyConfig, tinyT5 } from "./_tiny_run.ts";
+
+const base = tinyConfig("unused");
+const dataset = await loadDataset(base.data, base.seed);
+const prepare = (...overrides: string[]) => prepareIndex(dataset, tinyConfig("unused", overrides));
+
+Deno.test("preparing is a pure function of dataset and configuration", () => {
+  const [a, b] = [prepare(), prepare()];
+  assertEquals(a.tokenizerJson, b.tokenizerJson);
+  assertEquals(a.docids, b.docids);
+  assertEquals(a.modelConfig, b.modelConfig);
+  assertEquals(a.examples.batch(3, 20), b.examples.batch(3, 20));
+  const other = prepare("seed=2");
+  assertNotEquals(a.examples.batch(3, 20), other.examples.batch(3, 20));
+});
+
+Deno.test("every scheme gives every document a docid of its own", () => {
+  for (const scheme of ["atomic", "naive", "semantic"]) {
+    const { docids, model, modelConfig } = prepare(`docid.scheme=${scheme}`, "model.head=tree");
+    assertEquals([docids.scheme, docids.digits.length], [scheme, DOCUMENTS]);
+    assertEquals(buildTrie(docids).docCount, DOCUMENTS); // throws where two are one
+    assertEquals(model.specs["slot.embedding"].shape[0], slotsOf(model.trie).slotCount);
+    assertEquals(modelConfig.slot_count, slotsOf(model.trie).slotCount);
+    assertEquals(modelConfig.width, model.specs["stem.embedding"].shape[1]);
+    assertEquals(docids.base, scheme === "atomic" ? DOCUMENTS : 4);
+  }
+});
+
+Deno.test("shuffled labels: the same texts, each document's always for one other", () => {
+  const plain = prepare(),
+    shuffled = prepare(
+      "training.shuffle_labels=true",
+      "model.init=random",
+      "training.distill.weight=0",
+    );
+  const to = new Map<number, number>();
+  for (const step of [0, 1, 7]) {
+    const [right, wrong] = [plain, shuffled].map(({ examples }) => examples.batch(step, 60));
+    right.forEach((example, i) => {
+      assertEquals({ ...wrong[i], doc: 0 }, { ...example, doc: 0 });
+      const known = to.get(example.doc) ?? wrong[i].doc;
+      assertEquals(wrong[i].doc, known);
+      to.set(example.doc, known);
+    });
+  }
+  assertEquals(new Set(to.values()).size, to.size);
+  const moved = [...to].filter(([a, b]) => a !== b).length;
+  assert(moved > 0.7 * to.size);
+});
+
+Deno.test("documents without questions are left out of the softmax of real ones, unless not wanted", () => {
+  const massOnUnseen = (...overrides: string[]): number => {
+    const { model, examples } = prepare(
+      "docid=atomic",
+      "training.distill.weight=1",
+      "training.mix.template=0",
+      ...overrides,
+    );
+    const asked = new Set(dataset.queries.train.flatMap(({ docIds }) => docIds));
+    const { teacher } = model.batch(examples.batch(0, 30)).inputs;
+    return [...teacher.data].reduce<number>(
+      (sum, mass, i) =>
+        asked.has(dataset.documents[i % DOCUMENTS].docId) ? sum : sum + Number(mass),
+      0,
+    );
+  };
+  assertEquals(massOnUnseen(), 0);
+  assert(massOnUnseen("training.mask_unseen_negatives=false") > 0.01);
+});
+
+Deno.test("a T5 reads training texts as search will read questions", () => {
+  const { examples, tokenizer, model, modelConfig } = prepare(...tinyT5);
+  const end = tokenizer.tokenToId("</s>");
+  for (const example of examples.batch(0, 10)) {
+    const { tokenIds, text } = example as PseudoQuery;
+    assertEquals([...tokenIds], [...tokenizer.encode(text)]);
+    assertEquals(tokenIds.at(-1), end);
+  }
+  assertEquals(
+    modelConfig.vocab_size,
+    tokenizer.vocabSize + model.trie.depth * model.trie.branching,
+  );
+});
+
+Deno.test("one document is no corpus, and a title stands before its text", () => {
+  assertThrows(
+    () => prepareIndex({ ...dataset, documents: dataset.documents.slice(0, 1) }, base),
+    DataError,
+    "it needs at least 2",
+  );
+  assertEquals(documentText({ title: "Eels", text: "Slippery." }), "Eels Slippery.");
+  assertEquals(documentText({ title: "", text: "Slippery." }), "Slippery.");
+});

@@ -202,7 +202,7 @@ test("a browser with onnxruntime-web answers as Deno does", noBrowser, async () 
     wasm: "application/wasm",
   };
   await using server = Deno.serve(
-    { port: 0, onListen() {} },
+    { port: 0, onListen: () => {} },
     async (request): Promise<Response> => {
       const { pathname } = new URL(request.url);
       try {

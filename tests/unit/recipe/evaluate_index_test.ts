@@ -30,7 +30,7 @@ const dataset: Dataset = {
     train: [ask("Which feline is it?", "cat"), ask("What hoots?", "owl")],
     dev: [
       ask("feline", "cat"),
-      ask("chases", "dog", "cat"),
+      ask("chases", "cat", "dog"),
       ask("slippery", "eel"),
       ask("unicorn"),
       ask("night", "dog"),

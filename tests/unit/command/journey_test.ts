@@ -100,15 +100,19 @@ Deno.test("the journey through the command line", (t) =>
     await step(
       "export verifies, writes and reads back; retrieve then asks the export",
       async () => {
-        const { code, out } = await cli("export", inRun, "export.beam=6");
+        const { code, out } = await cli("export", inRun, "export.beam=3");
         assertEquals(code, 0);
         for (const output of ["doc", "logProb", "droppedMass"]) {
           assertMatch(out, new RegExp(`verified ${output}: relative error \\d`));
         }
         assertStringIncludes(out, join(run, "export", "search.onnx"));
-        assertMatch(out, /read back: 6 documents in \d+\.\d ms/);
+        assertMatch(out, /read back: 3 documents in \d+\.\d ms/);
         const asked = await cli("retrieve", "Who?", inRun);
         assertStringIncludes(asked.out, "the exported graph");
+        // An evaluation measures the model with the beam it was told, whatever was exported.
+        const { systems } = JSON.parse((await cli("evaluate-model", inRun, "--json")).out);
+        const trained = JSON.parse(await Deno.readTextFile(join(run, "evaluation.json")));
+        assertEquals(systems, trained.systems);
         // It holds too few for this one.
         const more = await cli("retrieve", "Who?", inRun, "--top=8");
         assertStringIncludes(more.out, "to load the model");

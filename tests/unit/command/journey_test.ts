@@ -107,7 +107,7 @@ Deno.test("the journey through the command line", (t) =>
         }
         assertStringIncludes(out, join(run, "export", "search.onnx"));
         assertMatch(out, /read back: 3 documents in \d+\.\d ms/);
-        const asked = await cli("retrieve", "Who?", inRun);
+        const asked = await cli("retrieve", "Who?", inRun, "--top=3");
         assertStringIncludes(asked.out, "the exported graph");
         // An evaluation measures the model with the beam it was told, whatever was exported.
         const { systems } = JSON.parse((await cli("evaluate-model", inRun, "--json")).out);

@@ -4,6 +4,8 @@ import { dirname, fromFileUrl, join, relative } from "@std/path";
 import { commands } from "../../src/command/registry.ts";
 import { builtinConfigs } from "../../src/config/builtin.ts";
 
+const MACHINE_PATH = /(?<![\w.<])\/(?:tmp|work|root|home)\/\S*/;
+
 const root = fromFileUrl(new URL("../../", import.meta.url));
 
 async function pages(folder: string): Promise<string[]> {
@@ -64,11 +66,35 @@ Deno.test("every task, command and configuration file that is named exists", asy
   for (const { name } of commands) assert(name in tasks, `the command ${name} is no task`);
 });
 
+interface Cell {
+  cell_type: string;
+  source: string | string[];
+  execution_count?: number | null;
+  outputs?: { output_type: string }[];
+}
+
+Deno.test("notebooks import only mod.ts and were saved as they ran", async () => {
+  for await (const { name } of Deno.readDir(join(root, "notebooks"))) {
+    if (!name.endsWith(".ipynb")) continue;
+    const text = await Deno.readTextFile(join(root, "notebooks", name));
+    assert(!MACHINE_PATH.test(text), `${name} names a path of a machine`);
+    const cells = (JSON.parse(text).cells as Cell[]).filter((c) => c.cell_type === "code");
+    cells.forEach(({ source, execution_count, outputs }, i) => {
+      const code = [source].flat().join("");
+      for (const [, from] of code.matchAll(/\bfrom "([^"]+)"|\bimport\(/g)) {
+        assertEquals(from, "../mod.ts", name);
+      }
+      assertEquals(execution_count, i + 1, `${name}: cell ${i + 1} was not run in order`);
+      assert(outputs!.every((o) => o.output_type !== "error"), `${name}: cell ${i + 1} failed`);
+    });
+    const last = [cells.at(-1)!.source].flat().join("");
+    assert(last.includes("throw new Error"), `${name} does not check its figures`);
+  }
+});
+
 Deno.test("no page names a path of the machine it was written on", () => {
   const wrong = [...texts].flatMap(([page, text]) =>
-    [...text.matchAll(/(?<![\w.<])\/(?:tmp|work|root|home)\/\S*/g)].map(([path]) =>
-      `${page}: ${path}`
-    )
+    [...text.matchAll(new RegExp(MACHINE_PATH, "g"))].map(([path]) => `${page}: ${path}`)
   );
   assertEquals(wrong, []);
 });

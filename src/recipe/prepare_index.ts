@@ -151,7 +151,10 @@ export function prepareIndex(dataset: Dataset, config: ResolvedConfig): Prepared
       init,
       distill: training.distill,
       slotRateFactor: training.slot_rate_factor,
-      isUnseen: training.mask_unseen_negatives ? sampler.isUnseen : new Uint8Array(N),
+      // Shuffled labels make every document the label of some question: none may be masked.
+      isUnseen: training.mask_unseen_negatives && !training.shuffle_labels
+        ? sampler.isUnseen
+        : new Uint8Array(N),
       firstStem: FIRST_STEM,
       seed,
     });

@@ -20,18 +20,10 @@ import {
   trainDsi,
   withGradients,
 } from "../mod.ts";
+import { withFolder } from "./with_folder.ts";
 
 /** Two executors add float32 numbers in different orders. */
 const FLOAT32_TOLERANCE = 1e-5;
-
-async function inTemporaryFolder(run: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await run(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 const configOf = (dir: string, ...overrides: string[]) =>
   composeConfig({
@@ -40,7 +32,7 @@ const configOf = (dir: string, ...overrides: string[]) =>
   });
 
 Deno.test("documents and questions in, an exported searchable index out", () =>
-  inTemporaryFolder(async (folder) => {
+  withFolder(async (folder) => {
     const config = configOf(join(folder, "run"), "training.max_steps=40");
     const dataset = await loadDataset(config.data, config.seed);
     const { run, evaluation } = await trainDsi(dataset, config);
@@ -81,7 +73,7 @@ Deno.test("documents and questions in, an exported searchable index out", () =>
   }));
 
 Deno.test("a random start learns from right labels and not from shuffled ones", () =>
-  inTemporaryFolder(async (folder) => {
+  withFolder(async (folder) => {
     const hits: number[] = [];
     for (const shuffle of [false, true]) {
       const config = configOf(
@@ -103,7 +95,7 @@ Deno.test("a random start learns from right labels and not from shuffled ones", 
   }));
 
 Deno.test("a run that was stopped and resumed ends with the bits of one that was not", () =>
-  inTemporaryFolder(async (folder) => {
+  withFolder(async (folder) => {
     const steps = ["training.max_steps=6", "training.log_every=1"];
     const config = configOf(join(folder, "whole"), ...steps);
     const dataset = await loadDataset(config.data, config.seed);

@@ -5,7 +5,7 @@ import { loadDataset } from "../../src/recipe/load_dataset.ts";
 import { trainDsi, type TrainDsiResult } from "../../src/recipe/train_dsi.ts";
 import type { RetrievalRow } from "../../src/metric/mod.ts";
 
-export { withFolder } from "../unit/recipe/_tiny_run.ts";
+export { withFolder } from "../with_folder.ts";
 
 /** The path of a shared corpus; `undefined`, with a line that says so, where it is not there. */
 export function sharedCorpus(name: string, neededFor: string): string | undefined {

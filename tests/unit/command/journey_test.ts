@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { runCli } from "../../../src/command/run_cli.ts";
-import { DOCUMENTS, tinyOverrides, withFolder } from "../recipe/_tiny_run.ts";
+import { withFolder } from "../../with_folder.ts";
+import { DOCUMENTS, tinyOverrides } from "../recipe/_tiny_run.ts";
 import { fakeIo } from "./fake_io.ts";
 
 interface Said {

@@ -4,16 +4,8 @@ import { loadDataset } from "../../../src/recipe/load_dataset.ts";
 import { runCli } from "../../../src/command/run_cli.ts";
 import { composeConfig } from "../../../src/config/mod.ts";
 import { type Dataset, DocumentStore, readDataset, writeDataset } from "../../../src/data/mod.ts";
+import { withFolder } from "../../with_folder.ts";
 import { fakeIo } from "./fake_io.ts";
-
-async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 async function prepare(
   ...overrides: string[]

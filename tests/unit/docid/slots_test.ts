@@ -2,26 +2,10 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { pathTables } from "../../../src/docid/path.ts";
 import { slotsOf } from "../../../src/docid/slots.ts";
-import { buildTrie, type Trie } from "../../../src/docid/trie.ts";
-import { anyTrie } from "../retriever/_toy.ts";
-
-const tries: fc.Arbitrary<Trie> = fc.oneof(
-  anyTrie,
-  fc.uniqueArray(fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 3, maxLength: 3 }), {
-    minLength: 1,
-    selector: String,
-  }).map((rows) =>
-    buildTrie({
-      scheme: "naive",
-      base: 6,
-      digits: rows.map((row) => Int32Array.from(row)),
-      collisions: 0,
-    })
-  ),
-);
+import { anyKindOfTrie } from "../retriever/_toy.ts";
 
 Deno.test("every edge of a trie is one slot, numbered without gaps, parents before children", () => {
-  fc.assert(fc.property(tries, (trie) => {
+  fc.assert(fc.property(anyKindOfTrie, (trie) => {
     const slots = slotsOf(trie);
     const edges = [...trie.childToken.keys()].filter((at) => trie.childToken[at] >= 0);
     assertEquals(slots.slotCount, edges.length);
@@ -39,7 +23,7 @@ Deno.test("every edge of a trie is one slot, numbered without gaps, parents befo
 });
 
 Deno.test("the path of a document spells its docid, and climbing from its last slot retraces it", () => {
-  fc.assert(fc.property(tries, (trie) => {
+  fc.assert(fc.property(anyKindOfTrie, (trie) => {
     const slots = slotsOf(trie), paths = pathTables(trie), L = trie.depth;
     for (let doc = 0; doc < trie.docCount; doc++) {
       const path = [...slots.path.subarray(doc * L, (doc + 1) * L)];

@@ -43,16 +43,6 @@ export const tinyT5: readonly string[] = [
   "training.batch_size=4",
 ];
 
-/** A temporary folder that is gone afterwards. */
-export async function withFolder<T>(test: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await Deno.makeTempDir();
-  try {
-    return await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
 /** The configuration of a tiny run in a folder. */
 export function tinyConfig(dir: string, overrides: readonly string[] = []): ResolvedConfig {
   return composeConfig({

@@ -10,7 +10,8 @@ import { searchProgram } from "../../../src/retriever/program.ts";
 import { DocidSearcher } from "../../../src/retriever/searcher.ts";
 import { onnxExecutor } from "../../../src/runtime/onnx_executor.ts";
 import type { HostTensor } from "../../../src/tensor/host_tensor.ts";
-import { tinyT5, trainTiny, withFolder } from "./_tiny_run.ts";
+import { withFolder } from "../../with_folder.ts";
+import { tinyT5, trainTiny } from "./_tiny_run.ts";
 
 /** The same float32 program, recorded with vendor operators and without. */
 const LOG_PROB = 1e-5;

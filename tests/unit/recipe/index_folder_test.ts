@@ -4,7 +4,8 @@ import { CheckpointError } from "../../../src/errors.ts";
 import { readSafetensors, writeSafetensors } from "../../../src/model/mod.ts";
 import { loadIndex, saveIndex } from "../../../src/recipe/index_folder.ts";
 import { hostTensor } from "../../../src/tensor/host_tensor.ts";
-import { tinyT5, trainTiny, withFolder } from "./_tiny_run.ts";
+import { withFolder } from "../../with_folder.ts";
+import { tinyT5, trainTiny } from "./_tiny_run.ts";
 
 for (
   const [name, overrides] of Object.entries({

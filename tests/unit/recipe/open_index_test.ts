@@ -12,7 +12,8 @@ import {
 } from "../../../src/recipe/open_index.ts";
 import { createRunFolder, type RunFolder } from "../../../src/recipe/run_folder.ts";
 import { eagerExecutor } from "../../../src/runtime/mod.ts";
-import { DOCUMENTS, trainTiny, withFolder } from "./_tiny_run.ts";
+import { withFolder } from "../../with_folder.ts";
+import { DOCUMENTS, trainTiny } from "./_tiny_run.ts";
 
 /** Who answers, and how many documents. */
 async function answer(run: RunFolder, options?: OpenIndexOptions): Promise<[string, number]> {

@@ -2,21 +2,13 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { join } from "@std/path";
 import { CheckpointError, DataError } from "../../../src/errors.ts";
 import { createRunFolder, listRuns, openRunFolder } from "../../../src/recipe/run_folder.ts";
-
-async function withRoot(test: (root: string) => Promise<void>): Promise<void> {
-  const root = await Deno.makeTempDir();
-  try {
-    await test(root);
-  } finally {
-    await Deno.remove(root, { recursive: true });
-  }
-}
+import { withFolder } from "../../with_folder.ts";
 
 const config = "seed: 1\n";
 const now = new Date(2026, 0, 31, 9, 5, 7);
 
 Deno.test("runs of the same second get folders of their own", () =>
-  withRoot(async (root) => {
+  withFolder(async (root) => {
     const runs = await Promise.all(
       Array.from({ length: 12 }, () => createRunFolder({ config, root, now })),
     );
@@ -27,7 +19,7 @@ Deno.test("runs of the same second get folders of their own", () =>
   }));
 
 Deno.test("a folder that holds a run is never used again", () =>
-  withRoot(async (root) => {
+  withFolder(async (root) => {
     const dir = join(root, "mine");
     const attempts = await Promise.allSettled(
       ["a: 1\n", "b: 2\n"].map((config) => createRunFolder({ config, dir })),
@@ -40,7 +32,7 @@ Deno.test("a folder that holds a run is never used again", () =>
   }));
 
 Deno.test("a run that is opened again has its configuration and its metrics", () =>
-  withRoot(async (root) => {
+  withFolder(async (root) => {
     const { path } = await createRunFolder({ config, root });
     {
       using metrics = await (await openRunFolder(path)).openMetrics();
@@ -53,7 +45,7 @@ Deno.test("a run that is opened again has its configuration and its metrics", ()
   }));
 
 Deno.test("every line is in the file as soon as it is appended", () =>
-  withRoot(async (root) => {
+  withFolder(async (root) => {
     const run = await createRunFolder({ config, root });
     using metrics = await run.openMetrics();
     metrics.append({ step: 1 });
@@ -61,7 +53,7 @@ Deno.test("every line is in the file as soon as it is appended", () =>
   }));
 
 Deno.test("resuming drops the lines after the step and a torn one", () =>
-  withRoot(async (root) => {
+  withFolder(async (root) => {
     const run = await createRunFolder({ config, root });
     await Deno.writeTextFile(
       run.file("metrics.jsonl"),
@@ -78,7 +70,7 @@ Deno.test("resuming drops the lines after the step and a torn one", () =>
   }));
 
 Deno.test("broken metrics are reported with file and line", () =>
-  withRoot(async (root) => {
+  withFolder(async (root) => {
     const run = await createRunFolder({ config, root });
     await Deno.writeTextFile(run.file("metrics.jsonl"), '{"step":1}\noops\n');
     const error = await assertRejects(() => run.readMetrics(), DataError);
@@ -86,7 +78,7 @@ Deno.test("broken metrics are reported with file and line", () =>
   }));
 
 Deno.test("a missing run is named, with the most recent ones", () =>
-  withRoot(async (root) => {
+  withFolder(async (root) => {
     const none = await assertRejects(() => openRunFolder("no/run", root), CheckpointError);
     assertStringIncludes(none.message, "Cannot open the run no/run: there is no such folder");
     assertStringIncludes(none.message, "There are no runs");

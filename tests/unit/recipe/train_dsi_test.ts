@@ -5,7 +5,8 @@ import type { Dataset } from "../../../src/data/mod.ts";
 import { CheckpointError, DataError } from "../../../src/errors.ts";
 import { openRunFolder } from "../../../src/recipe/run_folder.ts";
 import { trainDsi } from "../../../src/recipe/train_dsi.ts";
-import { DOCUMENTS, tinyT5, trainTiny, withFolder } from "./_tiny_run.ts";
+import { withFolder } from "../../with_folder.ts";
+import { DOCUMENTS, tinyT5, trainTiny } from "./_tiny_run.ts";
 
 const weights = (path: string): Promise<Uint8Array> =>
   Deno.readFile(join(path, "model", "model.safetensors"));

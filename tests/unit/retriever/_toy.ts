@@ -1,7 +1,8 @@
 /** A model whose logits are a table, and tries to search it over. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
-import { type Trie, trieFromTokenSequences } from "../../../src/docid/trie.ts";
+import { assignDocids } from "../../../src/docid/assign.ts";
+import { buildTrie, type Trie, trieFromTokenSequences } from "../../../src/docid/trie.ts";
 import type { DocidScorer } from "../../../src/retriever/scorer.ts";
 import { randomStream } from "../../../src/tensor/random.ts";
 
@@ -10,6 +11,25 @@ export const anyTrie: fc.Arbitrary<Trie> = fc.uniqueArray(
   fc.array(fc.integer({ min: 2, max: 6 }), { maxLength: 4 }),
   { minLength: 1, maxLength: 25, selector: String },
 ).map((rows) => trieFromTokenSequences(rows.map((row) => [...row, 1])));
+
+/** Those, tries whose slots are codes with holes, and atomic ones. */
+export const anyKindOfTrie: fc.Arbitrary<Trie> = fc.oneof(
+  anyTrie,
+  fc.integer({ min: 1, max: 3 }).chain((length) =>
+    fc.uniqueArray(fc.array(fc.nat(4), { minLength: length, maxLength: length }), {
+      minLength: 1,
+      selector: String,
+    })
+  ).map((rows) =>
+    buildTrie({
+      scheme: "naive",
+      base: 5,
+      digits: rows.map((row) => Int32Array.from(row)),
+      collisions: 0,
+    })
+  ),
+  fc.integer({ min: 1, max: 12 }).map((N) => buildTrie(assignDocids(N, { scheme: "atomic" }))),
+);
 
 /** A table of logits for `questions` questions. */
 export function toyTable(trie: Trie, questions: number, seed: number): Float32Array {

@@ -10,16 +10,8 @@ import {
   saveCheckpoint,
 } from "../../../src/runtime/mod.ts";
 import type { ParamSpecs } from "../../../src/tensor/params.ts";
+import { withFolder } from "../../with_folder.ts";
 import { toyOptimizer, trainToy } from "./toy_training.ts";
-
-async function inFolder(f: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await f(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 const vectorsOf = ({ store }: Optimizer): number[][] => {
   const { state, average } = store.training;
@@ -30,7 +22,7 @@ const namesIn = async (folder: string): Promise<string[]> =>
   (await Array.fromAsync(Deno.readDir(folder))).map((e) => e.name).sort();
 
 Deno.test("killed with SIGKILL at three moments, training ends with the same bits", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const steps = 30, every = 2;
     const whole = join(folder, "whole"), torn = join(folder, "torn");
     const expected = vectorsOf(await trainToy(whole, { steps, every }));
@@ -64,7 +56,7 @@ Deno.test("killed with SIGKILL at three moments, training ends with the same bit
 });
 
 Deno.test("what training needs comes back, and a store for inference takes either weights", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const trained = await trainToy(folder, { steps: 4, every: 4 });
     const { checkpoint, skipped } = await latestCheckpoint(folder);
     assertEquals(skipped, []);
@@ -111,7 +103,7 @@ Deno.test("every kind of damage is found, named, and an older checkpoint taken",
     }],
   ];
   for (const [message, damage] of damages) {
-    await inFolder(async (folder) => {
+    await withFolder(async (folder) => {
       const optimizer = await trainToy(folder, { steps: 4, every: 2 });
       await damage(join(folder, "step-4"));
       const error = await assertRejects(
@@ -136,7 +128,7 @@ Deno.test("every kind of damage is found, named, and an older checkpoint taken",
 });
 
 Deno.test("a folder without checkpoints is a fresh start, one with only broken ones is not", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     assertEquals(await latestCheckpoint(join(folder, "nothing")), { skipped: [] });
     assertEquals(await latestCheckpoint(folder), { skipped: [] });
     await Deno.mkdir(join(folder, ".step-9.00000000-0000-0000-0000-000000000000.tmp"));
@@ -151,7 +143,7 @@ Deno.test("a folder without checkpoints is a fresh start, one with only broken o
 });
 
 Deno.test("the best and the last stay, leftovers of killed processes go", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const { store } = toyOptimizer();
     const leftover = ".step-1.00000000-0000-0000-0000-000000000000.tmp";
     await Deno.mkdir(join(folder, leftover));
@@ -166,7 +158,7 @@ Deno.test("the best and the last stay, leftovers of killed processes go", async 
 });
 
 Deno.test("saving a step again replaces it, and a kill between the two renames loses nothing", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const { store } = toyOptimizer();
     await saveCheckpoint(folder, { step: 1, metric: 1 }, { store });
     store.flat.fill(3);
@@ -181,7 +173,7 @@ Deno.test("saving a step again replaces it, and a kill between the two renames l
 });
 
 Deno.test("a checkpoint of another model or optimiser is refused in words", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const init = { kind: "constant", value: 0 } as const;
     const specs: ParamSpecs = { a: { shape: [2, 3], init }, b: { shape: [4], init } };
     const store = new ParameterStore(specs, { rule: adamw() });
@@ -228,7 +220,7 @@ Deno.test("a checkpoint of another model or optimiser is refused in words", asyn
 });
 
 Deno.test("what cannot be written is refused: averages in place, NaN, no folder", async () => {
-  await inFolder(async (folder) => {
+  await withFolder(async (folder) => {
     const optimizer = toyOptimizer(), { store } = optimizer;
     store.training.gradients.fill(1);
     optimizer.step(0.1);

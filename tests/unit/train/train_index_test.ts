@@ -14,6 +14,7 @@ import {
   type TrainIndexResult,
 } from "../../../src/train/train_index.ts";
 import { tinyConfig } from "../model/_tiny_t5.ts";
+import { withFolder } from "../../with_folder.ts";
 import { randomExamples, tinyIndex } from "./_lexical.ts";
 
 /** One step of Adam from gradients whose float32 sums were added up in another order. */
@@ -66,15 +67,6 @@ async function train(over: Partial<TrainIndexOptions> = {}): Promise<{
 /** What must not depend on interruptions. */
 const comparable = (lines: readonly Line[]): Line[] =>
   lines.map(({ seconds: _, examplesPerSecond: __, ...rest }) => rest);
-
-async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** A figure that follows from the parameters alone. */
 const evaluate = (store: ParameterStore): Promise<Record<string, number>> =>

@@ -52,10 +52,13 @@ export class DocidSearcher {
    * @param texts Questions; an empty one is a `DataError`
    * @param batchSize Questions per run of the graph. Default 32
    * @returns One result per text, in their order
-   * @throws {DataError} If a text is blank
+   * @throws {DataError} If a text is blank, or the batch size is not a positive whole number
    */
   async search(texts: readonly string[], batchSize = 32): Promise<SearchResult[]> {
     const { encode, padId, executable, parameters, maxTokens = 256 } = this.#options;
+    if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
+      throw new DataError(`Cannot search in batches of ${batchSize}: give a positive whole number`);
+    }
     const ids = texts.map((text, i) => {
       if (!text.trim()) {
         throw new DataError(`Cannot search for text ${i + 1} of ${texts.length}: it is blank`);

@@ -64,9 +64,10 @@ Deno.test("long questions are cut, parameters are passed on, no question is no r
   assertEquals(fed[0].w, parameters.w);
 });
 
-Deno.test("a blank question is an error that says which one", async () => {
+Deno.test("a blank question is an error that says which one, and so is an empty batch", async () => {
   const { executable, fed } = fakeGraph();
   const searcher = new DocidSearcher({ executable, encode, padId: 0 });
   await assertRejects(() => searcher.search(["1", " \n"]), DataError, "text 2 of 2: it is blank");
+  await assertRejects(() => searcher.search(["1"], 0), DataError, "in batches of 0");
   assertEquals(fed.length, 0);
 });

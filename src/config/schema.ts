@@ -78,8 +78,8 @@ const lexical = section("Learned weighted sum of stem embeddings.", {
     preset: 1,
   }),
   head: choice(
-    "tree: one vector per inner node of the docid trie; leaf: a prefix's logit is the logsumexp of " +
-      "its documents' logits.",
+    "leaf: one vector per document, the logit of a prefix is the logsumexp of its documents'; tree: " +
+      "one vector per prefix and document.",
     ["tree", "leaf"],
     "leaf",
   ),

@@ -43,8 +43,8 @@ export interface LexicalModelConfig {
   /** Stems that occur in fewer documents are left out. Default: 1. */
   readonly vocab_min_frequency: number;
   /**
-   * tree: one vector per inner node of the docid trie; leaf: a prefix's logit is the logsumexp
-   * of its documents' logits. Default: leaf.
+   * leaf: one vector per document, the logit of a prefix is the logsumexp of its documents';
+   * tree: one vector per prefix and document. Default: leaf.
    */
   readonly head: "tree" | "leaf";
 }

@@ -36,9 +36,6 @@ export const STEM_EMBEDDING = "stem.embedding",
   SLOT_EMBEDDING = "slot.embedding",
   SLOT_BIAS = "slot.bias";
 
-/** Parameters that only a few rows of which take part in a step. */
-export const LEXICAL_ROW_SPARSE: readonly string[] = [STEM_EMBEDDING, STEM_WEIGHT];
-
 /** Shapes and random starts. The start from a BM25 matrix replaces them. */
 export function lexicalParamSpecs(config: LexicalConfig): ParamSpecs {
   const { vocabSize, width, slotCount } = config;

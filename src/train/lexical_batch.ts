@@ -34,12 +34,13 @@ export function slotsWithin(slots: Slots, isMarked: Uint8Array): Float32Array {
 /**
  * Build the tensors of one step.
  *
- * The target of a text is (1 − λ)·[its document] + λ·softmax(BM25(text, ·) / T), over the documents
- * that may be negatives. Masses are summed up the tree, parents from children.
+ * A text has two targets: its document, with weight 1 − λ, and softmax(BM25(text, ·) / T) over the
+ * documents that may be negatives, with weight λ; where none may be, its document has all of it.
+ * Masses are summed up the tree, parents from children.
  *
  * Inputs: `rows` [U] the stems that occur, ascending; `bag` [B, U] how often each stands in each text;
- * `target` [B, P] mass of the target distribution below each slot, times 1 / B so that the loss is a
- * mean; `isReal` [B] 1 for real questions.
+ * `label` and `teacher` [B, P] mass of either target below each slot, times 1 / B so that the loss is
+ * a mean; `isReal` [B] 1 for real questions.
  *
  * @param examples B texts
  * @param context What stays the same

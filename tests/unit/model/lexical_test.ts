@@ -5,7 +5,6 @@ import fc from "fast-check";
 import { type Slots, slotsOf } from "../../../src/docid/slots.ts";
 import { buildTrie, type Trie, trieFromTokenSequences } from "../../../src/docid/trie.ts";
 import {
-  LEXICAL_ROW_SPARSE,
   lexicalParamSpecs,
   lexicalQuery,
   lexicalQueryFromBag,
@@ -225,5 +224,4 @@ Deno.test("parameters: what starts as what, and what does not decay", () => {
     ["slot.embedding", "3,4", true],
     ["slot.bias", "3,1", false],
   ]);
-  assertEquals(LEXICAL_ROW_SPARSE.every((name) => name in specs), true);
 });

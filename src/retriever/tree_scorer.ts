@@ -59,7 +59,7 @@ function safePlaces({ padded, slotCount }: Slots): Int32Array {
 function rootColumns(logits: Tensor, { padded, branching: C }: Slots): Tensor {
   const [B, columns] = logits.shape;
   const root = padded.subarray(0, C);
-  if (root.some((slot, at) => slot !== at)) {
+  if (C > columns! || root.some((slot, at) => slot !== at)) {
     const places = root.map((slot) => Math.min(slot, columns! - 1));
     return tf.gather(logits, tf.tensor1d(places, "int32"), 1);
   }

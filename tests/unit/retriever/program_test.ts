@@ -29,7 +29,7 @@ function questions(B: number, S: number): Tensors {
 const tries: Record<string, Trie> = {
   atomic: buildTrie(assignDocids(9, { scheme: "atomic" })),
   "naive with holes": buildTrie(assignDocids(11, { scheme: "naive", base: 4 })),
-  "of codes whose last ones are not used": buildTrie(assignDocids(4, { scheme: "naive", base: 6 })),
+  "of codes whose last one is not used": buildTrie(assignDocids(4, { scheme: "naive", base: 5 })),
   "of mixed depth": trieFromTokenSequences([[0], [1, 0], [1, 1, 0], [1, 1, 2], [2, 0], [2, 3]]),
   "of one document": trieFromTokenSequences([[3, 4]]),
 };

@@ -17,11 +17,11 @@ const TRAIN = [
   "docid=semantic",
   "docid.base=8",
   "model.head=tree",
-  "training.max_steps=60",
-  "training.batch_size=192",
-  "training.log_every=3",
+  "training.max_steps=240",
+  "training.batch_size=384",
+  "training.log_every=6",
   "training.checkpoint_every=4",
-  "training.eval_every=10",
+  "training.eval_every=60",
   "training.ema_decay=0.9",
   "evaluation.bootstrap_samples=50",
   "device.threads=1",
@@ -111,8 +111,8 @@ Deno.test("every step is logged once, whatever happens", () =>
     const lines = await linesOf(run) as Record<string, number>[];
     const steps = (key: string): number[] =>
       lines.filter((line) => key in line).map(({ step }) => step);
-    assertEquals(steps("loss"), Array.from({ length: 20 }, (_, i) => 3 * (i + 1)));
-    assertEquals(steps("hits@1"), [10, 20, 30, 40, 50, 60]);
+    assertEquals(steps("loss"), Array.from({ length: 40 }, (_, i) => 6 * (i + 1)));
+    assertEquals(steps("hits@1"), [60, 120, 180, 240]);
   }));
 
 Deno.test("Ctrl-C saves, exits with 130 and says how to go on; that line goes on", () =>

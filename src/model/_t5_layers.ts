@@ -1,16 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { ShapeError } from "../errors.ts";
 import { attend, attendToMemory, type PositionRange, relativePositionBias } from "../nn/mod.ts";
-import { dropout, geluNew, linear, mergeHeads, rmsNorm, splitHeads } from "../nn/mod.ts";
-import { type Dims, type F32, named } from "../tensor/axes.ts";
-import type { Params } from "../tensor/params.ts";
+import { dropout, geluNew, mergeHeads, rmsNorm, splitHeads } from "../nn/mod.ts";
+import { type F32, named } from "../tensor/axes.ts";
+import { project, type ProjectionContext, weight } from "./_project.ts";
 import type { T5Config } from "./t5_config.ts";
 
 /** What every layer needs. */
-export interface T5Context {
-  params: Params;
-  config: T5Config;
-  dropoutRate: number;
+export interface T5Context extends ProjectionContext {
+  readonly config: T5Config;
+  readonly dropoutRate: number;
 }
 
 /** Keys and values of one attention. */
@@ -19,25 +17,6 @@ export interface KeysValues {
   readonly keys: F32<"B H M E">;
   /** [B, H, M, E] */
   readonly values: F32<"B H M E">;
-}
-
-/** The parameter `name`, whose axes are `axes`. */
-export function weight<Axes extends string>(
-  { params }: Pick<T5Context, "params">,
-  name: string,
-  axes: Axes,
-  dims: Dims = {},
-): F32<Axes> {
-  const tensor = params[name];
-  if (!tensor) {
-    throw new ShapeError(`Cannot find parameter ${name}: there are ${Object.keys(params).length}`);
-  }
-  return named(tensor, axes, dims, { as: name });
-}
-
-/** `x · Wᵀ` with the parameter `name`. */
-function project(context: T5Context, name: string, x: tf.Tensor): tf.Tensor {
-  return linear(x, weight(context, `${name}.weight`, "O I"));
 }
 
 /** The norm `name`. */

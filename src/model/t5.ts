@@ -21,8 +21,9 @@ import {
   norm,
   stackBias,
   type T5Context,
-  weight,
 } from "./_t5_layers.ts";
+import { weight } from "./_project.ts";
+import type { LoraScaling } from "./lora.ts";
 import type { T5Config } from "./t5_config.ts";
 import { T5_EMBEDDING, T5_HEAD } from "./t5_params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -37,6 +38,8 @@ export interface T5Options {
    * {@linkcode attendToMemory}. Default `false`.
    */
   hasShortTargets?: boolean;
+  /** Low-rank adapters, the parameters of which stand among the others. */
+  lora?: LoraScaling;
 }
 
 /** What the encoder reads. */
@@ -91,7 +94,7 @@ export function t5Encode(
   source: T5Source,
   options: T5Options = {},
 ): F32<"B S D"> {
-  const context = { params, config, dropoutRate: options.dropoutRate ?? 0 };
+  const context = { params, config, dropoutRate: options.dropoutRate ?? 0, lora: options.lora };
   const dims: Dims = { D: config.modelWidth };
   namedInts(source.inputIds, "B S", dims, { as: "inputIds" });
   named(source.isToken, "B S", dims, { as: "isToken" });
@@ -127,7 +130,7 @@ export function t5Decode(
   inputs: T5DecoderInputs,
   options: T5Options = {},
 ): F32<"B T D"> {
-  const context = { params, config, dropoutRate: options.dropoutRate ?? 0 };
+  const context = { params, config, dropoutRate: options.dropoutRate ?? 0, lora: options.lora };
   const dims: Dims = { D: config.modelWidth };
   namedInts(inputs.decoderIds, "B T", dims, { as: "decoderIds" });
   const memory = named(inputs.memory, "B S D", dims, { as: "memory" }) as Tensor;
@@ -147,7 +150,8 @@ export function t5Decode(
     x = attentionLayer(context, x, {
       layer: `${layer}.1`,
       kind: "EncDecAttention",
-      attend: options.hasShortTargets
+      // Adapters stand beside projections, which that way never happen.
+      attend: options.hasShortTargets && !options.lora
         ? attendUnprojected(context, cross, { memory, bias: crossBias })
         : attendTo(context, crossBias, () => keysValues(context, cross, inputs.memory)),
     });

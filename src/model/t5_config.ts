@@ -1,8 +1,10 @@
 /** Sizes and choices of a T5 model, from and to Hugging Face's `config.json`. @module */
-import { ConfigError, type ConfigProblem } from "../errors.ts";
+import { type ConfigTables, placeFields, readConfig, RULES } from "./_config_reader.ts";
 
 /** Sizes and choices of a T5 model (Raffel et al. 2020). */
 export interface T5Config {
+  /** Always `"t5"`. */
+  readonly family: "t5";
   /** V */
   readonly vocabSize: number;
   /** D */
@@ -42,7 +44,7 @@ export interface T5Config {
 }
 
 /** Where each field stands in `config.json`, and transformers' default for a missing one. */
-const FIELDS: { [K in keyof T5Config]-?: [key: string, fallback: unknown] } = {
+const PLACES: ConfigTables<T5Config>["places"] = {
   vocabSize: ["vocab_size", 32128],
   modelWidth: ["d_model", 512],
   headWidth: ["d_kv", 64],
@@ -63,49 +65,53 @@ const FIELDS: { [K in keyof T5Config]-?: [key: string, fallback: unknown] } = {
   dropoutRate: ["dropout_rate", 0.1],
 };
 
-/** What a value must be, and how to say so. */
-type Rule = [wanted: string, holds: (value: unknown, config: Record<string, unknown>) => boolean];
-
-const isNumber = (x: unknown): x is number => typeof x === "number" && Number.isFinite(x);
-const size: Rule = ["a positive integer", (x) => Number.isSafeInteger(x) && (x as number) > 0];
-const token: Rule = [
-  "a token id below vocab_size",
-  (x, c) =>
-    Number.isSafeInteger(x) && (x as number) >= 0 && (x as number) < (c.vocabSize as number),
-];
-const flag: Rule = ["true or false", (x) => typeof x === "boolean"];
-const positive: Rule = ["a positive number", (x) => isNumber(x) && x > 0];
-
-const RULES: { [K in keyof T5Config]-?: Rule } = {
-  vocabSize: size,
-  modelWidth: size,
-  headWidth: size,
-  heads: size,
-  innerWidth: size,
-  encoderLayers: size,
-  decoderLayers: size,
-  buckets: ["an even number from 4 on", (x) => isNumber(x) && x >= 4 && x % 2 === 0],
-  maxDistance: [
-    "an integer above half the number of buckets",
-    (x, c) => Number.isSafeInteger(x) && (x as number) > (c.buckets as number) / 2,
-  ],
-  feedForward: ['"relu" or "gated-gelu"', (x) => x === "relu" || x === "gated-gelu"],
-  isTied: flag,
-  isScaled: flag,
-  startToken: token,
-  padToken: token,
-  endToken: token,
-  epsilon: positive,
-  initFactor: positive,
-  dropoutRate: ["a number in [0, 1)", (x) => isNumber(x) && x >= 0 && x < 1],
+const TABLES: ConfigTables<T5Config> = {
+  places: PLACES,
+  rules: {
+    vocabSize: RULES.size,
+    modelWidth: RULES.size,
+    headWidth: RULES.size,
+    heads: RULES.size,
+    innerWidth: RULES.size,
+    encoderLayers: RULES.size,
+    decoderLayers: RULES.size,
+    buckets: [
+      "an even number from 4 on",
+      (x, c) => RULES.size[1](x, c) && (x as number) >= 4 && (x as number) % 2 === 0,
+    ],
+    maxDistance: [
+      "an integer above half the number of buckets",
+      (x, c) => RULES.size[1](x, c) && (x as number) > (c.buckets as number) / 2,
+    ],
+    feedForward: ['"relu" or "gated-gelu"', (x) => x === "relu" || x === "gated-gelu"],
+    isTied: RULES.flag,
+    isScaled: RULES.flag,
+    startToken: RULES.token,
+    padToken: RULES.token,
+    endToken: RULES.token,
+    epsilon: RULES.positive,
+    initFactor: RULES.positive,
+    dropoutRate: RULES.rate,
+  },
+  only: { model_type: ["t5"], is_encoder_decoder: [true] },
+  // feed_forward_proj says what the two about activations say.
+  inert: ["dense_act_fn", "is_gated_act", "n_positions", "classifier_dropout", "bos_token_id"],
+  derive: (config) => {
+    config.family = "t5";
+    config.decoderLayers ??= config.encoderLayers;
+    config.startToken ??= config.padToken;
+    // Only transformers 5 writes the flag: before, tied models were scaled and others were not.
+    config.isScaled ??= config.isTied;
+  },
 };
 
 /**
  * A T5 configuration from the contents of Hugging Face's `config.json`. Missing fields get
- * transformers' defaults; fields that say nothing about the model are ignored.
+ * transformers' defaults.
  *
  * @param json The parsed file
- * @throws {ConfigError} If it is not a T5 or has values this model does not have, all of them named
+ * @throws {ConfigError} With every problem: another family, unknown fields, values that are wrong or
+ *   ask for something this project does not do
  * @example
  * ```ts
  * import { parseT5Config } from "./t5_config.ts";
@@ -115,36 +121,7 @@ const RULES: { [K in keyof T5Config]-?: Rule } = {
  * ```
  */
 export function parseT5Config(json: unknown): T5Config {
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new ConfigError([{ key: "config.json", message: "is not an object" }]);
-  }
-  const source = json as Record<string, unknown>;
-  const problems: ConfigProblem[] = [];
-  const expect = (key: string, allowed: unknown[]): void => {
-    if (!allowed.includes(source[key])) {
-      const wanted = allowed.filter((x) => x !== undefined).map((x) => JSON.stringify(x)).join(
-        " or ",
-      );
-      problems.push({ key, message: `is ${JSON.stringify(source[key])}, not ${wanted}` });
-    }
-  };
-  expect("model_type", ["t5"]);
-  expect("is_encoder_decoder", [true, undefined]);
-  const config: Record<string, unknown> = {};
-  for (const [field, [key, fallback]] of Object.entries(FIELDS)) {
-    config[field] = source[key] ?? fallback;
-  }
-  config.decoderLayers ??= config.encoderLayers;
-  config.startToken ??= config.padToken;
-  // Only transformers 5 writes the flag: before, tied models were scaled and others were not.
-  config.isScaled ??= config.isTied;
-  for (const [field, [wanted, holds]] of Object.entries(RULES)) {
-    if (holds(config[field], config)) continue;
-    const [key] = FIELDS[field as keyof T5Config];
-    problems.push({ key, message: `is ${JSON.stringify(config[field])}, not ${wanted}` });
-  }
-  if (problems.length) throw new ConfigError(problems);
-  return config as unknown as T5Config;
+  return readConfig(json, TABLES);
 }
 
 /**
@@ -154,12 +131,13 @@ export function parseT5Config(json: unknown): T5Config {
  * @param config A T5 configuration
  */
 export function t5ConfigToJson(config: T5Config): Record<string, unknown> {
-  const json: Record<string, unknown> = {
+  const isGated = config.feedForward === "gated-gelu";
+  return {
     architectures: ["T5ForConditionalGeneration"],
     model_type: "t5",
     is_encoder_decoder: true,
+    ...placeFields(config, PLACES),
+    is_gated_act: isGated,
+    dense_act_fn: isGated ? "gelu_new" : "relu",
   };
-  for (const [field, [key]] of Object.entries(FIELDS)) json[key] = config[field as keyof T5Config];
-  const isGated = config.feedForward === "gated-gelu";
-  return { ...json, is_gated_act: isGated, dense_act_fn: isGated ? "gelu_new" : "relu" };
 }

@@ -1,5 +1,6 @@
 /** Names, shapes and start values of T5's parameters. @module */
 import type { ParamSpecs } from "../tensor/params.ts";
+import type { Projection } from "./decoder_params.ts";
 import type { T5Config } from "./t5_config.ts";
 
 /** Name of the table that encoder, decoder and, in a tied model, the output layer share. */
@@ -70,4 +71,18 @@ export function t5ParamSpecs(config: T5Config): ParamSpecs {
   norm("decoder.final_layer_norm");
   if (!config.isTied) normal("lm_head", [config.vocabSize, D], 1);
   return specs;
+}
+
+/**
+ * Every projection of a T5 model but the output layer: what a low-rank adapter can be put beside.
+ *
+ * @param config Sizes of the model
+ */
+export function t5Projections(config: T5Config): Projection[] {
+  const isTable = (name: string) => name === T5_EMBEDDING || name === T5_HEAD;
+  return Object.entries(t5ParamSpecs(config)).flatMap(([key, { shape }]) => {
+    if (shape.length !== 2 || isTable(key) || key.includes("relative_attention_bias")) return [];
+    const [outputs, inputs] = shape, name = key.slice(0, -".weight".length);
+    return [{ name, inputs, outputs, hasBias: false, isResidual: /\.(o|wo)$/.test(name) }];
+  });
 }

@@ -12,8 +12,8 @@ import {
   keysValues,
   norm,
   stackBias,
-  weight,
 } from "./_t5_layers.ts";
+import { weight } from "./_project.ts";
 import type { T5Config } from "./t5_config.ts";
 import { T5_EMBEDDING } from "./t5_params.ts";
 

@@ -1,5 +1,6 @@
 /** Attention: heads, biases that hide positions, and the core. @module */
 import * as tf from "@tensorflow/tfjs-core";
+import { ShapeError } from "../errors.ts";
 import { type Dims, type F32, named } from "../tensor/axes.ts";
 import { dropout } from "./dropout.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -154,4 +155,73 @@ export function attendToMemory(
   const seen = tf.reshape(tf.matMul(weights, memory as Tensor), [B, H, Q, D]);
   const values = tf.matMul(headFirst(seen, D), perHead(valueWeight, "valueWeight"), false, true);
   return named(batchFirst(values, E), "B H Q E", dims);
+}
+
+/** A stretch of keys and values. */
+export interface AttendedPart {
+  /** [B, J, M, E] */
+  readonly keys: F32<"B J M E">;
+  /** [B, J, M, E] */
+  readonly values: F32<"B J M E">;
+  /** Added to the scores; the same for every head. [B, 1, Q, M], where B and Q may be 1. */
+  readonly bias?: Tensor;
+}
+
+/** Queries, and what they look at in one or several stretches. */
+export interface GroupedAttentionInputs {
+  /** [B, H, Q, E] */
+  readonly query: F32<"B H Q E">;
+  /** Stretches of keys and values, such as a cache and the new positions; each has an M of its own. */
+  readonly parts: readonly AttendedPart[];
+}
+
+/**
+ * Attention in which H/J neighbouring query heads share one head of keys and values (Ainslie et al.
+ * 2023, "GQA"; J = H is plain attention, J = 1 multi-query attention):
+ *
+ *   softmax(scale · q · [k₁; k₂; …]ᵀ + bias) · [v₁; v₂; …]
+ *
+ * Keys are not repeated for the heads that share them, and the stretches are never joined: only their
+ * scores are. So a cache is read where it lies. Departure: the order of summation alone.
+ *
+ * @param inputs Queries, keys, values and biases
+ * @param options Scale and dropout
+ * @returns [B, H, Q, E]
+ * @throws {ShapeError} If the inputs do not fit each other, or J does not divide H
+ */
+export function attendGrouped(
+  inputs: GroupedAttentionInputs,
+  options: AttentionOptions = {},
+): F32<"B H Q E"> {
+  const { query, parts } = inputs;
+  const { scale = 1, dropoutRate = 0 } = options;
+  const dims: Dims = {};
+  named(query, "B H Q E", dims, { as: "query" });
+  for (const { keys, values } of parts) {
+    delete dims.M;
+    named(keys, "B J M E", dims, { as: "keys" });
+    named(values, "B J M E", dims, { as: "values" });
+  }
+  const { B, H, Q, E, J } = dims;
+  if (H % J) throw new ShapeError(`Cannot share ${J} key heads among ${H} query heads`);
+  const shared = H / J;
+  const scaled = scale === 1 ? query as Tensor : tf.mul(query as Tensor, scale);
+  const rows = shared === 1 ? scaled : tf.reshape(scaled, [B, J, shared * Q, E]);
+  const scoresOf = ({ keys, bias }: AttendedPart): Tensor => {
+    const scores = tf.matMul(rows, keys as Tensor, false, true);
+    if (!bias) return scores;
+    if (shared === 1 || bias.shape[2] === 1) return tf.add(scores, bias);
+    const M = keys.shape[2]!;
+    const perHead = tf.add(tf.reshape(scores, [B, J, shared, Q, M]), tf.expandDims(bias, 1));
+    return tf.reshape(perHead, [B, J, shared * Q, M]);
+  };
+  const scores = parts.map(scoresOf);
+  const joined = scores.length === 1 ? scores[0] : tf.concat(scores, 3);
+  const weights = dropout(tf.softmax(joined), dropoutRate);
+  const seen = parts.length === 1
+    ? [weights]
+    : tf.split(weights, parts.map(({ keys }) => keys.shape[2]!), 3);
+  const sums = parts.map(({ values }, i) => tf.matMul(seen[i], values as Tensor));
+  const sum = sums.reduce((a, b) => tf.add(a, b));
+  return named(shared === 1 ? sum : tf.reshape(sum, [B, H, Q, E]), "B H Q E", dims);
 }

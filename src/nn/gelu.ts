@@ -34,3 +34,15 @@ export function geluNew(x: Tensor): Tensor {
     };
   });
 }
+
+/**
+ * The Gaussian error linear unit itself (Hendrycks and Gimpel 2016), called `gelu` in transformers:
+ *
+ *   y = ½ x (1 + erf(x / √2))
+ *
+ * @param x Any axes
+ * @returns The axes of `x`
+ */
+export function gelu(x: Tensor): Tensor {
+  return tf.mul(x, tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5));
+}

@@ -49,7 +49,7 @@ function load(name: string): Reference {
     ...parseModel({
       "config.json": read(`${name}/config.json`),
       "model.safetensors": read(`${name}/model.safetensors`),
-    }),
+    }) as T5Model,
     cases: reference.cases,
     greedy: reference.generate.greedy,
     gradients: readSafetensors(read(`${name}/grads.safetensors`)).tensors,

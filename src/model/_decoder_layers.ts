@@ -6,12 +6,10 @@ import {
   gelu,
   geluNew,
   layerNorm,
-  mergeHeads,
   rmsNorm,
   type RotaryAngles,
   rotate,
   silu,
-  splitHeads,
 } from "../nn/mod.ts";
 import { type F32, named } from "../tensor/axes.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -60,20 +58,10 @@ export function decoderNorm(context: DecoderContext, name: string, x: Tensor): T
   return layerNorm(x, { weight: gain, bias: weight(context, `${name}.bias`, "D") }, epsilon);
 }
 
-/** Queries, keys and values of `x` [B, Q, D] in layer `layer`. */
-function heads(context: DecoderContext, layer: string, x: Tensor): [Tensor, Tensor, Tensor] {
-  const { config } = context;
-  const layout = { isConv1d: isConv1d(config), hasBias: config.hasQueryBias };
-  const { query } = decoderNames(config);
-  const [q, k, v] = query.map((name) => project(context, `${layer}.${name}`, x, layout));
-  if (k) return [q, k, v];
-  const queries = config.heads * config.headWidth;
-  const memory = config.keyValueHeads * config.headWidth;
-  return tf.split(q, [queries, memory, memory], 2) as [Tensor, Tensor, Tensor];
-}
-
 /** What one layer sees beside its input. */
 export interface DecoderLayerInputs {
+  /** B and S: the rows of the input are B·S tokens. */
+  readonly sizes: readonly [batch: number, tokens: number];
   /** Rotations of the positions, where they are rotary. */
   readonly angles?: RotaryAngles;
   /** Added to the scores among the new positions. */
@@ -82,44 +70,84 @@ export interface DecoderLayerInputs {
   readonly past?: AttendedPart;
 }
 
-/** Layer `i` on [B, Q, D]; also the keys and values of the new positions. */
+/**
+ * Queries, keys and values of `x` [N, D]. Queries are scaled here and not in the product with the keys:
+ * ONNX Runtime has a kernel for one query, but only without a factor.
+ */
+function heads(
+  context: DecoderContext,
+  layer: string,
+  x: Tensor,
+  { sizes: [B, S], angles }: DecoderLayerInputs,
+): { query: F32<"B H Q E">; keysValues: DecoderKeysValues } {
+  const { config } = context;
+  const { heads: H, keyValueHeads: J, headWidth: E } = config;
+  const layout = { isConv1d: isConv1d(config), hasBias: config.hasQueryBias };
+  const { query: names, packedQuery } = decoderNames(config);
+  const isPacked = packedQuery && context.params[`${layer}.${packedQuery}.weight`];
+  const outputs = (isPacked ? [packedQuery] : names).map((name) =>
+    project(context, `${layer}.${name}`, x, layout)
+  );
+  const split = (x: Tensor, heads: number): Tensor =>
+    tf.transpose(tf.reshape(x, [B, S, heads, E]), [0, 2, 1, 3]);
+  const turn = (x: Tensor): Tensor => angles ? rotate(named(x, "B H Q E", {}), angles) : x;
+  let query: Tensor, keys: Tensor, values: Tensor;
+  if (outputs.length === 1) {
+    // Queries and keys turn together.
+    const [turned, still] = tf.split(split(outputs[0], H + 2 * J), [H + J, J], 1);
+    [query, keys] = tf.split(turn(turned), [H, J], 1);
+    values = still;
+  } else {
+    const [q, k, v] = outputs;
+    [query, keys, values] = [turn(split(q, H)), turn(split(k, J)), split(v, J)];
+  }
+  return {
+    query: named(tf.mul(query, E ** -0.5), "B H Q E", {}),
+    keysValues: { keys: named(keys, "B J M E", {}), values: named(values, "B J M E", {}) },
+  };
+}
+
+/** The feed-forward layer on [N, D]. */
+function feedForward(context: DecoderContext, layer: string, x: Tensor): Tensor {
+  const { config } = context;
+  const { inner, packedInner, back } = decoderNames(config);
+  const layout = { isConv1d: isConv1d(config), hasBias: config.hasInnerBias };
+  const isPacked = packedInner && context.params[`${layer}.${packedInner}.weight`];
+  const outputs = (isPacked ? [packedInner] : inner).map((name) =>
+    project(context, `${layer}.${name}`, x, layout)
+  );
+  const [first, through] = isPacked
+    ? tf.split(outputs[0], [config.innerWidth, config.innerWidth], 1)
+    : outputs;
+  const gated = ACTIVATIONS[config.activation](first);
+  return project(context, `${layer}.${back}`, through ? tf.mul(gated, through) : gated, layout);
+}
+
+/** Layer `i` on [N, D] with N = B·S; also the keys and values of the new positions. */
 export function decoderLayer(
   context: DecoderContext,
   i: number,
   x: Tensor,
-  { angles, bias, past }: DecoderLayerInputs,
+  inputs: DecoderLayerInputs,
 ): { output: Tensor; keysValues: DecoderKeysValues } {
-  const { config } = context;
+  const { config, dropout: rates } = context;
   const names = decoderNames(config), layer = names.layer(i);
-  const hasBias = config.hasInnerBias, conv = { isConv1d: isConv1d(config) };
   const normal = decoderNorm(context, `${layer}.${names.attentionNorm}`, x);
-  const [q, k, v] = heads(context, layer, normal);
-  let query = splitHeads(q, config.heads);
-  let keys = splitHeads(k, config.keyValueHeads);
-  if (angles) [query, keys] = [rotate(query, angles), rotate(keys, angles)];
-  const keysValues: DecoderKeysValues = {
-    keys: named(keys as Tensor, "B J M E", {}),
-    values: named(splitHeads(v, config.keyValueHeads) as Tensor, "B J M E", {}),
-  };
-  const now = { ...keysValues, bias };
-  const seen = attendGrouped({ query, parts: past ? [past, now] : [now] }, {
-    scale: config.headWidth ** -0.5,
-    dropoutRate: context.dropout.attention,
+  const { query, keysValues } = heads(context, layer, normal, inputs);
+  const now = { ...keysValues, bias: inputs.bias };
+  const seen = attendGrouped({ query, parts: inputs.past ? [inputs.past, now] : [now] }, {
+    dropoutRate: rates.attention,
   });
-  const output = project(context, `${layer}.${names.output}`, mergeHeads(seen), {
-    ...conv,
+  const rows = tf.reshape(
+    tf.transpose(seen as Tensor, [0, 2, 1, 3]),
+    [-1, config.heads * config.headWidth],
+  );
+  const output = project(context, `${layer}.${names.output}`, rows, {
+    isConv1d: isConv1d(config),
     hasBias: config.hasOutputBias,
   });
-  const attended = tf.add(x, dropout(output, context.dropout.residual));
+  const attended = tf.add(x, dropout(output, rates.residual));
   const input = decoderNorm(context, `${layer}.${names.innerNorm}`, attended);
-  const [first, through] = names.inner.map((name) =>
-    project(context, `${layer}.${name}`, input, { ...conv, hasBias })
-  );
-  const gated = ACTIVATIONS[config.activation](first);
-  const inner = through ? tf.mul(gated, through) : gated;
-  const back = project(context, `${layer}.${names.back}`, inner, { ...conv, hasBias });
-  return {
-    output: tf.add(attended, dropout(back, context.dropout.residual)),
-    keysValues,
-  };
+  const back = feedForward(context, layer, input);
+  return { output: tf.add(attended, dropout(back, rates.residual)), keysValues };
 }

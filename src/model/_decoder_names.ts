@@ -12,12 +12,16 @@ export interface DecoderNames {
   readonly attentionNorm: string;
   /** Queries, keys and values: three projections, or one whose outputs stand side by side. */
   readonly query: readonly [string] | readonly [string, string, string];
+  /** One projection in the place of the three, where a model was packed. */
+  readonly packedQuery?: string;
   /** Output of the attention. */
   readonly output: string;
   /** Norm before the feed-forward layer. */
   readonly innerNorm: string;
   /** Into the feed-forward layer: one projection, or a gate and what it lets through. */
   readonly inner: readonly [string] | readonly [string, string];
+  /** One projection in the place of the two, where a model was packed. */
+  readonly packedInner?: string;
   /** Out of the feed-forward layer. */
   readonly back: string;
   /** Norm after the last layer. */
@@ -46,9 +50,11 @@ const LLAMA: DecoderNames = {
   layer: (i) => `model.layers.${i}`,
   attentionNorm: "input_layernorm",
   query: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+  packedQuery: "self_attn.qkv_proj",
   output: "self_attn.o_proj",
   innerNorm: "post_attention_layernorm",
   inner: ["mlp.gate_proj", "mlp.up_proj"],
+  packedInner: "mlp.gate_up_proj",
   back: "mlp.down_proj",
   finalNorm: "model.norm",
   head: "lm_head",

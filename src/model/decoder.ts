@@ -133,7 +133,7 @@ export function decoderStates(
     });
     x = tf.add(x, embedding(positions as Tensor, table));
   }
-  x = dropout(x, rates.embedding);
+  x = dropout(tf.reshape(x, [-1, D]), rates.embedding);
   const angles = config.rotary && rotaryAngles(
     namedInts(positions, "B Q", {}),
     rotaryFrequencies(config.headWidth, config.rotary),
@@ -143,13 +143,15 @@ export function decoderStates(
   const bias = causal && hidden ? tf.add(causal, hidden) : causal ?? hidden;
   const pastBias = past && paddingBias(named(past.isToken, "B M", {})) as Tensor;
   const keysValues: DecoderKeysValues[] = [];
+  const sizes = [dims.B, dims.S] as const;
   for (let i = 0; i < layers; i++) {
     const seen = past && { ...past.keysValues[i], bias: pastBias };
-    const layer = decoderLayer(context, i, x, { angles, bias, past: seen });
+    const layer = decoderLayer(context, i, x, { sizes, angles, bias, past: seen });
     keysValues.push(layer.keysValues);
     x = layer.output;
   }
-  return { hidden: named(decoderNorm(context, names.finalNorm, x), "B S D", dims), keysValues };
+  const states = tf.reshape(decoderNorm(context, names.finalNorm, x), [...sizes, D]);
+  return { hidden: named(states, "B S D", dims), keysValues };
 }
 
 /** The output layer's table. */

@@ -7,6 +7,7 @@ export * from "./lexical.ts";
 export * from "./lora.ts";
 export * from "./model.ts";
 export * from "./model_files.ts";
+export * from "./pack_decoder.ts";
 export * from "./safetensors.ts";
 export * from "./safetensors_chunks.ts";
 export * from "./safetensors_source.ts";

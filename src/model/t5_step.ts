@@ -14,10 +14,17 @@ import {
   stackBias,
 } from "./_t5_layers.ts";
 import { weight } from "./_project.ts";
+import type { LoraScaling } from "./lora.ts";
 import type { T5Config } from "./t5_config.ts";
 import { T5_EMBEDDING } from "./t5_params.ts";
 
 export type { KeysValues };
+
+/** Choices of a step. */
+export interface T5StepOptions {
+  /** Low-rank adapters, the parameters of which stand among the others. */
+  lora?: LoraScaling;
+}
 
 /**
  * Keys and values of the source for every decoder layer: what {@linkcode t5DecodeStep} looks at, to
@@ -26,14 +33,16 @@ export type { KeysValues };
  * @param params Parameters of {@linkcode t5ParamSpecs}
  * @param config Sizes of the model
  * @param memory [B, S, D] states of {@linkcode t5Encode}
+ * @param options Adapters
  * @returns One pair of [B, H, S, E] per decoder layer
  */
 export function t5CrossKeysValues(
   params: Params,
   config: T5Config,
   memory: F32<"B S D">,
+  options: T5StepOptions = {},
 ): KeysValues[] {
-  const context = { params, config, dropoutRate: 0 };
+  const context = { params, config, dropoutRate: 0, lora: options.lora };
   return Array.from(
     { length: config.decoderLayers },
     (_, i) => keysValues(context, `decoder.block.${i}.layer.1.EncDecAttention`, memory),
@@ -72,11 +81,17 @@ export interface T5Step {
  * @param params Parameters of {@linkcode t5ParamSpecs}
  * @param config Sizes of the model
  * @param inputs Newest tokens, source and cache
+ * @param options Adapters
  * @throws {ShapeError} If the inputs do not fit each other
  */
-export function t5DecodeStep(params: Params, config: T5Config, inputs: T5StepInputs): T5Step {
+export function t5DecodeStep(
+  params: Params,
+  config: T5Config,
+  inputs: T5StepInputs,
+  options: T5StepOptions = {},
+): T5Step {
   const { token, isToken, cache, crossKeysValues, beams = 1 } = inputs;
-  const context = { params, config, dropoutRate: 0 };
+  const context = { params, config, dropoutRate: 0, lora: options.lora };
   const { heads: H, headWidth: E, modelWidth: D, vocabSize: V } = config;
   const dims: Dims = { D, H, E };
   namedInts(token, "N", dims, { as: "token" });

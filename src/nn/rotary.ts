@@ -69,11 +69,11 @@ export function rotaryFrequencies(headWidth: number, options: RotaryOptions): Fl
   });
 }
 
-/** Cosine and sine of every position and frequency. */
+/** Cosine and sine of every position, for both halves of a head. */
 export interface RotaryAngles {
-  /** [B, 1, Q, E/2] */
+  /** [B, 1, Q, E] the cosines twice. */
   readonly cos: Tensor;
-  /** [B, 1, Q, E/2] */
+  /** [B, 1, Q, E] minus the sines, then the sines. */
   readonly sin: Tensor;
 }
 
@@ -88,7 +88,14 @@ export function rotaryAngles(positions: I32<"B Q">, frequencies: Float32Array): 
   namedInts(positions, "B Q", dims, { as: "positions" });
   const at = tf.reshape(tf.cast(positions as Tensor, "float32"), [dims.B, 1, dims.Q, 1]);
   const angles = tf.mul(at, tf.tensor1d(frequencies));
-  return { cos: tf.cos(angles), sin: tf.sin(angles) };
+  const cos = tf.cos(angles), sin = tf.sin(angles);
+  return { cos: tf.concat([cos, cos], 3), sin: tf.concat([tf.neg(sin), sin], 3) };
+}
+
+/** The two halves of the last axis exchanged. */
+function swapHalves(x: Tensor, half: number): Tensor {
+  const [first, second] = tf.split(x, [half, half], 3);
+  return tf.concat([second, first], 3);
 }
 
 /**
@@ -103,29 +110,19 @@ export function rotaryAngles(positions: I32<"B Q">, frequencies: Float32Array): 
  * @param x [B, H, Q, E]
  * @param angles Cosines and sines
  * @returns [B, H, Q, E]
- * @throws {ShapeError} If E is not twice the number of angles
+ * @throws {ShapeError} If E is not that of the angles
  */
 export function rotate(x: F32<"B H Q E">, angles: RotaryAngles): F32<"B H Q E"> {
-  const [B, H, Q, E] = x.shape as number[], half = E / 2;
-  if (half !== angles.cos.shape[3]) {
-    throw new ShapeError(
-      `Cannot rotate heads of width ${E}: there are angles for ${2 * angles.cos.shape[3]!}`,
-    );
+  const width = x.shape[3]!, { cos, sin } = angles;
+  if (width !== cos.shape[3]) {
+    throw new ShapeError(`Cannot rotate heads of width ${width}: there are ${cos.shape[3]} angles`);
   }
-  const turn = (x: Tensor, cos: Tensor, sin: Tensor, isBack: boolean): Tensor => {
-    const first = tf.slice(x, [0, 0, 0, 0], [B, H, Q, half]);
-    const second = tf.slice(x, [0, 0, 0, half], [B, H, Q, half]);
-    const [plus, minus] = isBack ? [tf.sub, tf.add] : [tf.add, tf.sub];
-    return tf.concat([
-      minus(tf.mul(first, cos), tf.mul(second, sin)),
-      plus(tf.mul(second, cos), tf.mul(first, sin)),
-    ], 3);
-  };
-  const { cos, sin } = angles;
+  const half = width / 2;
   const y = customGradient([x as Tensor], ([x]) => ({
-    value: turn(x, cos, sin, false),
+    value: tf.add(tf.mul(x, cos), tf.mul(swapHalves(x, half), sin)),
     saved: [cos, sin],
-    gradient: (dy, [cos, sin]) => [turn(dy, cos, sin, true)],
+    // Turning back is turning by the opposite angle, whose sine has the other sign.
+    gradient: (dy, [cos, sin]) => [tf.sub(tf.mul(dy, cos), tf.mul(swapHalves(dy, half), sin))],
   }));
   return named(y, "B H Q E", {});
 }

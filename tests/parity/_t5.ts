@@ -30,11 +30,20 @@ export interface Case {
   logits_from_position: number;
 }
 
+/** What was generated from `cases[0]`. */
+export interface Generated {
+  max_new_tokens: number;
+  sequences: number[][];
+  sequences_scores?: number[];
+}
+
 /** A reference model. */
 export interface Reference extends T5Model {
   name: string;
   cases: Case[];
-  greedy: { max_new_tokens: number; sequences: number[][] };
+  greedy: Generated;
+  /** Of four beams, with length penalties 0 and 1. */
+  beams: Generated[];
   gradients: Record<string, HostTensor>;
   optim: Record<string, { losses: number[]; grad_norms_before_clip: number[] }>;
 }
@@ -52,6 +61,7 @@ function load(name: string): Reference {
     }) as T5Model,
     cases: reference.cases,
     greedy: reference.generate.greedy,
+    beams: [0, 1].map((p) => reference.generate[`beam4_length_penalty_${p}`]),
     gradients: readSafetensors(read(`${name}/grads.safetensors`)).tensors,
     optim: readJson(`${name}/optim.json`),
   };

@@ -1,0 +1,51 @@
+import { ShapeError } from "../errors.ts";
+import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+
+/** Rows of different length, padded on the left: the last column is the last token of every row. */
+export interface LeftPadded {
+  /** [B, S] */
+  readonly inputIds: HostTensor<"int32">;
+  /** [B, S] 1 where a token stands. */
+  readonly isToken: HostTensor<"float32">;
+}
+
+/**
+ * Check rows and pad them on the left.
+ *
+ * @throws {ShapeError} If there is no row, a row is empty, or an id is not in the vocabulary
+ */
+export function leftPadded(rows: readonly ArrayLike<number>[], vocabSize: number): LeftPadded {
+  if (!rows.length) throw new ShapeError("Cannot read prompts: there is none");
+  const length = rows.reduce((most, row) => Math.max(most, row.length), 0);
+  const ids = new Int32Array(rows.length * length);
+  const isToken = new Float32Array(rows.length * length);
+  rows.forEach((row, b) => {
+    if (!row.length) throw new ShapeError(`Cannot read row ${b}: it has no token`);
+    const start = (b + 1) * length - row.length;
+    for (let t = 0; t < row.length; t++) {
+      const id = row[t];
+      if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
+        throw new ShapeError(
+          `Cannot read row ${b}: token ${t} is ${id}; the vocabulary has 0 to ${vocabSize - 1}`,
+        );
+      }
+      ids[start + t] = id;
+    }
+    isToken.fill(1, start, start + row.length);
+  });
+  const shape = [rows.length, length];
+  return {
+    inputIds: hostTensor("int32", ids, shape),
+    isToken: hostTensor("float32", isToken, shape),
+  };
+}
+
+/** log Σ exp of a row in plain numbers. */
+export function logSumExp(row: ArrayLike<number>): number {
+  let top = -Infinity;
+  for (let i = 0; i < row.length; i++) if (row[i] > top) top = row[i];
+  if (top === -Infinity) return top;
+  let sum = 0;
+  for (let i = 0; i < row.length; i++) sum += Math.exp(row[i] - top);
+  return top + Math.log(sum);
+}

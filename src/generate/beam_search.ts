@@ -1,0 +1,182 @@
+/** Beam search over the texts a model may write. @module */
+import { DeepragError } from "../errors.ts";
+import { logSumExp } from "./_rows.ts";
+import type { GeneratedText } from "./generate.ts";
+import type { LogitsProcessor } from "./logits_processors.ts";
+import type { BeamOptions, GenerateOptions } from "./options.ts";
+import type { SequenceState } from "./sequence_model.ts";
+
+/** A text on the way. */
+interface Beam {
+  readonly tokens: readonly number[];
+  readonly logProbs: readonly number[];
+  readonly modelLogProbs: readonly number[];
+  /** Σ logProbs */
+  readonly sum: number;
+}
+
+/** One way to go on: which beam, which token. */
+interface Candidate {
+  readonly beam: number;
+  readonly token: number;
+  readonly logProb: number;
+  readonly sum: number;
+}
+
+/** Everything about one prompt. */
+interface Search {
+  beams: Beam[];
+  finished: (GeneratedText & { score: number })[];
+  isDone: boolean;
+}
+
+/** The best `count` candidates seen so far, best first; equal ones in the order they came. */
+class Best {
+  readonly list: Candidate[] = [];
+  readonly #count: number;
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** The sum a candidate must beat. */
+  get least(): number {
+    return this.list.length < this.#count ? -Infinity : this.list[this.list.length - 1].sum;
+  }
+
+  add(candidate: Candidate): void {
+    let at = this.list.length;
+    while (at > 0 && this.list[at - 1].sum < candidate.sum) at--;
+    this.list.splice(at, 0, candidate);
+    if (this.list.length > this.#count) this.list.pop();
+  }
+}
+
+/** Options of a search, defaults filled in. */
+export type BeamSearchOptions = GenerateOptions & {
+  readonly maxNewTokens: number;
+  readonly stopTokens: readonly number[];
+  readonly processors: readonly LogitsProcessor[];
+  readonly beam: BeamOptions;
+};
+
+/** The texts a search ends with. */
+function textOf(beam: Beam, end: GeneratedText["end"], score: number): GeneratedText & {
+  score: number;
+} {
+  return {
+    tokens: Int32Array.from(beam.tokens),
+    logProbs: Float32Array.from(beam.logProbs),
+    modelLogProbs: Float32Array.from(beam.modelLogProbs),
+    end,
+    score,
+  };
+}
+
+/**
+ * Beam search with the rules of transformers: of the likeliest continuations of K texts, those that end
+ * are set aside if they are among the first K, and the first K that go on are pursued. A text's score is
+ * Σ logProbs / lengthᵖ.
+ *
+ * @param state Prompts that were read, one row each
+ * @param prompts Their tokens, which processors see
+ * @param options How to search
+ * @returns For each prompt `beam.count` texts, best first
+ * @throws {DeepragError} If processors forbid every token of a row
+ */
+export async function searchBeams(
+  state: SequenceState,
+  prompts: readonly ArrayLike<number>[],
+  options: BeamSearchOptions,
+): Promise<GeneratedText[][]> {
+  const { maxNewTokens, stopTokens, processors, signal } = options;
+  const { beams: K, lengthPenalty = 1, earlyStopping = false, count = 1 } = options.beam;
+  const scoreOf = (sum: number, length: number): number => sum / length ** lengthPenalty;
+  const start: Beam = { tokens: [], logProbs: [], modelLogProbs: [], sum: 0 };
+  const searches: Search[] = prompts.map(() => ({ beams: [start], finished: [], isDone: false }));
+  const setAside = (search: Search, text: GeneratedText & { score: number }): void => {
+    search.finished.push(text);
+    search.finished.sort((a, b) => b.score - a.score);
+    search.finished.length = Math.min(search.finished.length, K);
+  };
+  const isEnough = ({ finished }: Search, bestSum: number, length: number): boolean => {
+    if (finished.length < K) return false;
+    if (earlyStopping === true) return true;
+    const at = earlyStopping === "never" && lengthPenalty > 0 ? maxNewTokens : length;
+    return finished[K - 1].score >= scoreOf(bestSum, at);
+  };
+
+  for (let step = 0; step < maxNewTokens; step++) {
+    if (signal?.aborted) break;
+    const active = searches.filter((s) => !s.isDone);
+    const { logits, logSumExp: sums } = state.next;
+    const V = logits.length / active.reduce((n, { beams }) => n + beams.length, 0);
+    const sources: number[] = [], tokens: number[][] = [];
+    let first = 0;
+    for (const search of active) {
+      const best = new Best(Math.max(2, 1 + stopTokens.length) * K);
+      search.beams.forEach((beam, b) => {
+        const row = first + b;
+        let scores = logits.subarray(row * V, (row + 1) * V), sum = sums[row];
+        if (processors.length) {
+          const prompt = searches.indexOf(search);
+          const all = [...Array.from(prompts[prompt]), ...beam.tokens];
+          scores = scores.slice();
+          for (const process of processors) {
+            process(scores, { prompt, tokens: all, generated: step });
+          }
+          sum = logSumExp(scores);
+          if (!Number.isFinite(sum)) {
+            throw new DeepragError(
+              `Cannot choose token ${step} of prompt ${prompt}: the processors leave none`,
+            );
+          }
+        }
+        for (let token = 0; token < V; token++) {
+          const logProb = scores[token] - sum, total = beam.sum + logProb;
+          if (total > best.least) best.add({ beam: b, token, logProb, sum: total });
+        }
+      });
+      const goOn: Candidate[] = [];
+      const extended = ({ beam: b, token, logProb, sum }: Candidate): Beam => {
+        const { tokens, logProbs, modelLogProbs } = search.beams[b];
+        return {
+          tokens: [...tokens, token],
+          logProbs: [...logProbs, logProb],
+          modelLogProbs: [...modelLogProbs, logits[(first + b) * V + token] - sums[first + b]],
+          sum,
+        };
+      };
+      best.list.forEach((candidate, rank) => {
+        if (stopTokens.includes(candidate.token)) {
+          if (rank >= K) return;
+          const beam = extended(candidate);
+          setAside(search, textOf(beam, "stop", scoreOf(candidate.sum, step + 1)));
+        } else if (goOn.length < K) goOn.push(candidate);
+      });
+      search.isDone = isEnough(search, best.list[0]?.sum ?? -Infinity, step + 1) || !goOn.length;
+      const next = goOn.map(extended);
+      if (!search.isDone && step + 1 < maxNewTokens) {
+        for (const { beam, token } of goOn) {
+          sources.push(first + beam);
+          tokens.push([token]);
+        }
+      }
+      first += search.beams.length;
+      search.beams = next;
+    }
+    if (!tokens.length) break;
+    state.select(sources);
+    await state.extend(tokens);
+  }
+  const end = signal?.aborted ? "aborted" : "length";
+  return searches.map((search) => {
+    if (!search.isDone) {
+      for (const beam of search.beams) {
+        if (!beam.tokens.length) continue;
+        setAside(search, textOf(beam, end, scoreOf(beam.sum, beam.tokens.length)));
+      }
+    }
+    return search.finished.slice(0, count);
+  });
+}

@@ -1,0 +1,192 @@
+/** A decoder that reads rows of tokens step by step, keeping keys and values. @module */
+import * as tf from "@tensorflow/tfjs-core";
+import { ShapeError } from "../errors.ts";
+import type { Program, ProgramInput } from "../graph/mod.ts";
+import {
+  type DecoderConfig,
+  decoderLogits,
+  type DecoderModel,
+  decoderStates,
+  type LoraScaling,
+  packDecoder,
+} from "../model/mod.ts";
+import type { Executable, Executor } from "../runtime/mod.ts";
+import { named, namedInts } from "../tensor/axes.ts";
+import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { leftPadded } from "./_rows.ts";
+import { KeyValueCache } from "./key_value_cache.ts";
+import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
+
+/** Choices of a decoder that generates. */
+export interface DecoderSequenceOptions {
+  /** What runs it. */
+  executor: Executor;
+  /** Low-rank adapters, the parameters of which stand among the model's. */
+  lora?: LoraScaling;
+  /** Threads of one operator. Default: all cores. */
+  threads?: number;
+}
+
+const parametersOf = (
+  tensors: Readonly<Record<string, HostTensor>>,
+): Record<string, ProgramInput> =>
+  Object.fromEntries(
+    Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
+  );
+
+/**
+ * The program that reads new tokens, of any number and after any past: one graph for prompts and for
+ * single steps, so that the weights are held once.
+ *
+ * Of B rows with S new tokens, padded on the left, behind pasts of at most P tokens, it gives the logits
+ * after the last token, their log Σ exp, and keys and values of the new tokens for the cache.
+ *
+ * @param config Sizes of the model
+ * @param parameters Inputs that are parameters
+ * @param lora Adapters among them
+ */
+export function decoderStepProgram(
+  config: DecoderConfig,
+  parameters: Readonly<Record<string, ProgramInput>>,
+  lora?: LoraScaling,
+): Program {
+  const cache: ProgramInput = {
+    dtype: "float32",
+    shape: ["B", config.keyValueHeads, "P", config.headWidth],
+  };
+  const layers = Array.from({ length: config.layers }, (_, i) => i);
+  return {
+    name: `${config.family}_step`,
+    inputs: {
+      ...parameters,
+      inputIds: { dtype: "int32", shape: ["B", "S"] },
+      positions: { dtype: "int32", shape: ["B", "S"] },
+      isToken: { dtype: "float32", shape: ["B", "S"] },
+      pastLengths: { dtype: "int32", shape: ["B"] },
+      ...Object.fromEntries(
+        layers.flatMap((i) => [[`past.${i}.keys`, cache], [`past.${i}.values`, cache]]),
+      ),
+    },
+    run: (x) => {
+      const room = x["past.0.keys"].shape[2]!;
+      const isPast = tf.less(
+        tf.expandDims(tf.range(0, room, 1, "int32"), 0),
+        tf.expandDims(x.pastLengths, 1),
+      );
+      const { hidden, keysValues } = decoderStates(x, config, {
+        inputIds: namedInts(x.inputIds, "B S", {}),
+        positions: namedInts(x.positions, "B S", {}),
+        isToken: named(x.isToken, "B S", {}),
+        past: {
+          isToken: named(tf.cast(isPast, "float32"), "B P", {}),
+          keysValues: layers.map((i) => ({
+            keys: named(x[`past.${i}.keys`], "B J M E", {}),
+            values: named(x[`past.${i}.values`], "B J M E", {}),
+          })),
+        },
+      }, { lora });
+      const [B, S, D] = hidden.shape as number[];
+      const last = tf.reshape(tf.slice(hidden as Tensor, [0, S - 1, 0], [B, 1, D]), [B, D]);
+      const logits = decoderLogits(x, config, last);
+      return {
+        logits,
+        logSumExp: tf.logSumExp(logits, -1),
+        present: tf.stack(
+          keysValues.flatMap(({ keys, values }) => [keys as Tensor, values as Tensor]),
+        ),
+      };
+    },
+  };
+}
+
+class DecoderState implements SequenceState {
+  readonly #step: Executable;
+  readonly #config: DecoderConfig;
+  #cache: KeyValueCache;
+  #next: NextTokenLogits = { logits: new Float32Array(0), logSumExp: new Float32Array(0) };
+
+  constructor(step: Executable, config: DecoderConfig, rows: number) {
+    this.#step = step;
+    this.#config = config;
+    const { layers, keyValueHeads, headWidth } = config;
+    this.#cache = new KeyValueCache({ layers, heads: keyValueHeads, headWidth }, rows);
+  }
+
+  get rows(): number {
+    return this.#cache.lengths.length;
+  }
+
+  get next(): NextTokenLogits {
+    return this.#next;
+  }
+
+  get lengths(): readonly number[] {
+    return this.#cache.lengths;
+  }
+
+  async extend(tokens: readonly ArrayLike<number>[]): Promise<void> {
+    const { vocabSize, maxPositions, rotary } = this.#config, before = this.#cache.lengths;
+    if (tokens.length !== before.length) {
+      throw new ShapeError(`Cannot extend ${before.length} rows by tokens for ${tokens.length}`);
+    }
+    const { inputIds, isToken } = leftPadded(tokens, vocabSize);
+    const [B, S] = inputIds.shape;
+    const positions = new Int32Array(B * S);
+    tokens.forEach(({ length }, b) => {
+      const end = before[b] + length;
+      if (!rotary && end > maxPositions) {
+        throw new ShapeError(
+          `Cannot read ${end} tokens in row ${b}: the model has ${maxPositions} positions. ` +
+            "Shorten the prompt or generate fewer tokens.",
+        );
+      }
+      for (let t = 0; t < length; t++) positions[(b + 1) * S - length + t] = before[b] + t;
+    });
+    const { logits, logSumExp, present } = await this.#step.run({
+      inputIds,
+      isToken,
+      positions: hostTensor("int32", positions, [B, S]),
+      pastLengths: hostTensor("int32", Int32Array.from(before), [B]),
+      ...this.#cache.tensors(),
+    });
+    this.#cache.append(present.data as Float32Array, tokens.map(({ length }) => length));
+    this.#next = {
+      logits: logits.data as Float32Array,
+      logSumExp: logSumExp.data as Float32Array,
+    };
+  }
+
+  select(rows: readonly number[]): void {
+    this.#cache.select(rows);
+  }
+}
+
+/**
+ * A decoder ready to generate. Its weights become constants of the graph, which ONNX Runtime packs for
+ * its matrix products: the model's own tensors may be dropped afterwards.
+ *
+ * @param model The model; with adapters, their parameters stand among its tensors
+ * @param options What runs it
+ */
+export async function openDecoder(
+  model: DecoderModel,
+  options: DecoderSequenceOptions,
+): Promise<SequenceModel> {
+  const { config } = model;
+  const { executor, lora, threads } = options;
+  const tensors = lora ? model.tensors : packDecoder(model);
+  const program = decoderStepProgram(config, parametersOf(tensors), lora);
+  const step = await executor.compile(program, { constants: tensors, threads });
+  return {
+    vocabSize: config.vocabSize,
+    maxLength: config.rotary ? Infinity : config.maxPositions,
+    endTokens: config.endTokens,
+    async start(prompts): Promise<SequenceState> {
+      const state = new DecoderState(step, config, prompts.length);
+      await state.extend(prompts);
+      return state;
+    },
+    dispose: () => step.dispose(),
+  };
+}

@@ -1,0 +1,18 @@
+/** Texts from models: reading step by step with cached keys and values, sampling, beam search. @module */
+export { type BeamSearchOptions, searchBeams } from "./beam_search.ts";
+export {
+  type DecoderSequenceOptions,
+  decoderStepProgram,
+  openDecoder,
+} from "./decoder_sequences.ts";
+export { generate, type GeneratedText } from "./generate.ts";
+export { type CacheSizes, KeyValueCache } from "./key_value_cache.ts";
+export * from "./logits_processors.ts";
+export {
+  type BeamOptions,
+  type GenerateOptions,
+  type SamplingOptions,
+  type TokenEvent,
+} from "./options.ts";
+export type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
+export { openT5 } from "./t5_sequences.ts";

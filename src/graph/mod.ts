@@ -14,7 +14,16 @@ export type { KeepMaskInput, RecordedInput, RecordedOutput, Recording } from "./
 export type { Dialect } from "./graph.ts";
 export type { Attribute, ElementType, Node, Source, TypedData, Value } from "./value.ts";
 export { evaluateSize, formatSize, type SizeExpr, type Sizes, type SizeTerm } from "./sizes.ts";
-export { type OnnxModel, type OnnxOptions, toOnnx } from "./onnx_writer.ts";
+export type {
+  OnnxModel,
+  OnnxOptions,
+  OnnxPrecision,
+  WeightReport,
+  WeightTally,
+  WrittenModel,
+} from "./onnx_options.ts";
+export { toOnnx } from "./onnx_writer.ts";
+export { type OnnxMerge, toMergedOnnx } from "./onnx_merge.ts";
 export { type GradientOptions, withGradients } from "./with_gradients.ts";
 
 registerGradients();

@@ -1,24 +1,29 @@
 /** The few messages of the ONNX format that a graph needs, as protocol buffers. @module */
 import type { Attribute, ElementType } from "./value.ts";
 
+/** How a constant may be stored: as what it is, or in fewer bits. */
+export type StoredType = ElementType | "float16" | "uint8";
+
 /** Number of an element type in ONNX. */
-export const ONNX_TYPE: Readonly<Record<ElementType, number>> = {
+export const ONNX_TYPE: Readonly<Record<StoredType, number>> = {
   float32: 1,
+  uint8: 2,
   int32: 6,
   int64: 7,
   bool: 9,
+  float16: 10,
 };
 const IR_VERSION = 8;
 const OPSET = 17;
 /** Field numbers of AttributeProto.type. */
-const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, INTS = 7;
+const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, GRAPH = 5, INTS = 7;
 
 /** A constant tensor. */
 export interface TensorSpec {
   /** Its name; absent in an attribute. */
   name?: string;
   /** Element type. */
-  dtype: ElementType;
+  dtype: StoredType;
   /** Sizes. */
   dims: readonly number[];
   /** Elements, little endian: the bytes, or where they stand in the data file. */
@@ -35,6 +40,9 @@ export interface ValueSpec {
   dims: readonly (number | string)[];
 }
 
+/** An attribute of a node: of a recorded one, a tensor, or a graph that may use the names around it. */
+export type AttributeSpec = Attribute | { tensor: TensorSpec } | { graph: GraphSpec };
+
 /** An operation. */
 export interface NodeSpec {
   /** Operator. */
@@ -46,7 +54,7 @@ export interface NodeSpec {
   /** Names of results. */
   outputs: readonly string[];
   /** Attributes. */
-  attributes?: Readonly<Record<string, Attribute | { tensor: TensorSpec }>>;
+  attributes?: Readonly<Record<string, AttributeSpec>>;
 }
 
 /** A whole graph. */
@@ -155,12 +163,13 @@ function tensor(t: TensorSpec): Message {
   return m.int(14, 1);
 }
 
-function attribute(name: string, a: Attribute | { tensor: TensorSpec }): Message {
+function attribute(name: string, a: AttributeSpec): Message {
   const m = new Message().text(1, name);
   if (typeof a === "number") return m.int(3, a).int(20, INT);
   if ("float" in a) return m.float(2, a.float).int(20, FLOAT);
   if ("string" in a) return m.text(4, a.string).int(20, STRING);
   if ("tensor" in a) return m.message(5, tensor(a.tensor)).int(20, TENSOR);
+  if ("graph" in a) return m.message(6, graph(a.graph)).int(20, GRAPH);
   for (const i of a.ints) m.int(8, i);
   return m.int(20, INTS);
 }
@@ -184,18 +193,36 @@ function value(v: ValueSpec): Message {
   return new Message().text(1, v.name).message(2, new Message().message(1, type));
 }
 
-/** The bytes of an .onnx file: opset 17, IR version 8. */
-export function encodeModel(spec: GraphSpec): Uint8Array {
+function graph(spec: GraphSpec): Message {
   const g = new Message();
   spec.nodes.forEach((n, i) => g.message(1, node(n, i)));
   g.text(2, spec.name);
   for (const t of spec.initializers) g.message(5, tensor(t));
   for (const v of spec.inputs) g.message(11, value(v));
   for (const v of spec.outputs) g.message(12, value(v));
-  const m = new Message().int(1, IR_VERSION).text(2, "deeprag").message(7, g);
+  return g;
+}
+
+/** Operator domains of a graph and the graphs within it, `ai.onnx` left out. */
+function domainsOf({ nodes }: GraphSpec): Set<string> {
+  const domains = new Set<string>();
+  for (const n of nodes) {
+    if (n.domain) domains.add(n.domain);
+    for (const a of Object.values(n.attributes ?? {})) {
+      if (typeof a === "object" && "graph" in a) {
+        for (const domain of domainsOf(a.graph)) domains.add(domain);
+      }
+    }
+  }
+  return domains;
+}
+
+/** The bytes of an .onnx file: opset 17, IR version 8. */
+export function encodeModel(spec: GraphSpec): Uint8Array {
+  const m = new Message().int(1, IR_VERSION).text(2, "deeprag").message(7, graph(spec));
   m.message(8, new Message().text(1, "").int(2, OPSET));
-  for (const domain of new Set(spec.nodes.map((n) => n.domain))) {
-    if (domain) m.message(8, new Message().text(1, domain).int(2, 1));
+  for (const domain of domainsOf(spec)) {
+    m.message(8, new Message().text(1, domain).int(2, 1));
   }
   return m.finish();
 }

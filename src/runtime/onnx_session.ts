@@ -17,7 +17,7 @@ export interface OnnxSessionOptions {
  * arena on, one operator at a time.
  */
 export async function createSession(
-  source: OnnxModel | string,
+  source: Pick<OnnxModel, "model" | "externalData"> | string,
   options: OnnxSessionOptions = {},
 ): Promise<ort.InferenceSession> {
   const sessionOptions: ort.InferenceSession.SessionOptions = {
@@ -49,16 +49,23 @@ export async function createSession(
   }
 }
 
-/** A size as ONNX Runtime reports it: a number, or the text of an expression. */
+/**
+ * A size as ONNX Runtime reports it: a number, or the text of an expression such as `2*B*S+1` or
+ * `past_length + 1`. A text that is no sum of products is taken for the name of an unknown size.
+ */
 function toSize(d: number | string): SizeExpr {
   if (typeof d === "number") return { terms: [], constant: d };
-  // Expressions of symbols are written as text into a model, as in "2*B*S+1".
+  const whole: SizeExpr = { terms: [{ coefficient: 1, symbols: [d] }], constant: 0 };
+  const name = String.raw`[\w.:][\w.: ]*`;
+  const sum = new RegExp(String.raw`^\s*-?\s*${name}(\s*[-+*]\s*${name})*$`);
+  if (!sum.test(d)) return whole;
   const terms: { coefficient: number; symbols: string[] }[] = [];
   let constant = 0;
   for (const [, sign, part] of d.matchAll(/([+-]?)([^+-]+)/g)) {
+    if (!part.trim()) continue;
     let coefficient = sign === "-" ? -1 : 1;
     const symbols: string[] = [];
-    for (const factor of part.split("*")) {
+    for (const factor of part.split("*").map((f) => f.trim())) {
       if (/^\d+$/.test(factor)) coefficient *= Number(factor);
       else symbols.push(factor);
     }

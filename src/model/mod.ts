@@ -15,4 +15,5 @@ export * from "./t5.ts";
 export * from "./t5_config.ts";
 export * from "./t5_params.ts";
 export * from "./t5_step.ts";
+export * from "./value_head.ts";
 export * from "./weights_plan.ts";

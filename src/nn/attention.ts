@@ -48,14 +48,16 @@ export function paddingBias(isToken: F32<"B M">): F32<"B 1 1 M"> {
 /**
  * Bias that hides the future: 0 where key position ≤ query position, {@linkcode HIDDEN} elsewhere.
  *
- * @param length Q = M. May follow a symbol
- * @returns [1, 1, Q, M]
+ * @param length Q, query positions. May follow a symbol
+ * @param past P, key positions before the first query. May follow a symbol. Default 0
+ * @returns [1, 1, Q, M] with M = P + Q
  */
-export function causalBias(length: number): F32<"1 1 Q M"> {
-  const position = tf.range(0, length, 1, "int32");
-  const isFuture = tf.greater(tf.expandDims(position, 0), tf.expandDims(position, 1));
+export function causalBias(length: number, past = 0): F32<"1 1 Q M"> {
+  const key = tf.range(0, past + length, 1, "int32");
+  const query = tf.range(past, past + length, 1, "int32");
+  const isFuture = tf.greater(tf.expandDims(key, 0), tf.expandDims(query, 1));
   const bias = tf.mul(tf.cast(isFuture, "float32"), HIDDEN);
-  return named(tf.reshape(bias, [1, 1, length, length]), "1 1 Q M", {});
+  return named(tf.reshape(bias, [1, 1, length, past + length]), "1 1 Q M", {});
 }
 
 /** Queries, keys and values of every head. */

@@ -16,3 +16,13 @@ export {
 } from "./options.ts";
 export type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 export { openT5 } from "./t5_sequences.ts";
+export {
+  decoderBranches,
+  type DecoderBranches,
+  decoderExportProgram,
+  encoderExportProgram,
+  EXPORT_SYMBOLS,
+  INT64_INPUTS,
+  SEQ2SEQ_SYMBOLS,
+} from "./export_programs.ts";
+export { generationConfigToJson, parseGenerationConfig } from "./generation_config.ts";

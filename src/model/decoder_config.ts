@@ -1,7 +1,7 @@
 /** Sizes and choices of GPT-2, Llama and Qwen2, from and to Hugging Face's `config.json`. @module */
 import { ConfigError } from "../errors.ts";
 import type { RotaryOptions, RotaryScaling } from "../nn/mod.ts";
-import { type ConfigTables, placeFields, readConfig, RULES } from "./_config_reader.ts";
+import { type ConfigTables, placeFields, readConfig, RULES } from "./config_reader.ts";
 
 /** Families of decoders. */
 export type DecoderFamily = "gpt2" | "llama" | "qwen2";

@@ -2,7 +2,7 @@
 import { ConfigError, ShapeError } from "../errors.ts";
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import type { ParamSpecs } from "../tensor/params.ts";
-import { type ConfigTables, readConfig, RULES } from "./_config_reader.ts";
+import { type ConfigTables, readConfig, RULES } from "./config_reader.ts";
 import type { Projection } from "./decoder_params.ts";
 
 /** How a forward pass adds adapters: what is left of {@linkcode LoraConfig} there. */

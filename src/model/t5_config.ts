@@ -1,5 +1,5 @@
 /** Sizes and choices of a T5 model, from and to Hugging Face's `config.json`. @module */
-import { type ConfigTables, placeFields, readConfig, RULES } from "./_config_reader.ts";
+import { type ConfigTables, placeFields, readConfig, RULES } from "./config_reader.ts";
 
 /** Sizes and choices of a T5 model (Raffel et al. 2020). */
 export interface T5Config {

@@ -75,20 +75,32 @@ function toSize(d: number | string): SizeExpr {
   return { terms, constant };
 }
 
+/** A signature, and which of its int32 tensors are int64 in the file. */
+export interface FileSignature extends Signature {
+  /** Names of inputs and outputs. */
+  readonly int64: ReadonlySet<string>;
+}
+
 /**
- * What a model file says about its inputs and outputs.
+ * What a model file says about its inputs and outputs. Those of int64 count as int32: they are
+ * converted on the way.
  *
  * @throws {KernelError} If one is of an element type that tensors here cannot have
  */
-export function signatureOf(session: ort.InferenceSession, name: string): Signature {
+export function signatureOf(session: ort.InferenceSession, name: string): FileSignature {
+  const int64 = new Set<string>();
   const tensorsOf = (list: readonly ort.InferenceSession.ValueMetadata[]) =>
     list.map((m) => {
+      if (m.isTensor && m.type === "int64") {
+        int64.add(m.name);
+        return { name: m.name, dtype: "int32" as DType, shape: m.shape };
+      }
       if (m.isTensor && ["float32", "int32", "bool"].includes(m.type)) {
         return { name: m.name, dtype: m.type as DType, shape: m.shape };
       }
       const type = m.isTensor ? m.type : "no tensor";
       throw new KernelError(
-        `Cannot use ${name}: "${m.name}" is ${type}; only float32, int32 and bool are supported`,
+        `Cannot use ${name}: "${m.name}" is ${type}; supported are float32, int32, int64 and bool`,
       );
     });
   return {
@@ -98,11 +110,26 @@ export function signatureOf(session: ort.InferenceSession, name: string): Signat
     ),
     outputs: tensorsOf(session.outputMetadata).map((o) => ({ ...o, shape: o.shape.map(toSize) })),
     masks: [],
+    int64,
   };
 }
 
-const toOrt = ({ dtype, data, shape }: HostTensor): ort.Tensor =>
-  new ort.Tensor(dtype as "float32", data as Float32Array, shape);
+const toOrt = ({ dtype, data, shape }: HostTensor, isInt64 = false): ort.Tensor =>
+  isInt64
+    ? new ort.Tensor("int64", BigInt64Array.from(data as Int32Array, BigInt), shape)
+    : new ort.Tensor(dtype as "float32", data as Float32Array, shape);
+
+/** A result in ordinary memory; int64 becomes int32. */
+function fromOrt(name: string, { type, data, dims }: ort.Tensor): HostTensor {
+  if (type !== "int64") return { dtype: type, data, shape: dims } as HostTensor;
+  const wide = data as BigInt64Array;
+  const out = Int32Array.from(wide, Number);
+  const bad = out.findIndex((x, i) => BigInt(x) !== wide[i]);
+  if (bad >= 0) {
+    throw new KernelError(`Cannot read output ${name}: ${wide[bad]} does not fit int32`);
+  }
+  return { dtype: "int32", data: out, shape: dims };
+}
 
 /** An {@linkcode Executable} over a session. Outputs that the caller has buffers for are written there. */
 export class OnnxExecutable implements Executable {
@@ -112,11 +139,13 @@ export class OnnxExecutable implements Executable {
   readonly outputs: readonly string[];
   readonly #signature: Signature;
   readonly #masks: MaskFiller;
+  readonly #int64: ReadonlySet<string>;
   #session: ort.InferenceSession | undefined;
 
   /** An executable that owns `session`. */
-  constructor(session: ort.InferenceSession, signature: Signature) {
+  constructor(session: ort.InferenceSession, signature: Signature | FileSignature) {
     this.#session = session;
+    this.#int64 = "int64" in signature ? signature.int64 : new Set();
     this.#signature = signature;
     this.#masks = new MaskFiller(signature);
     this.inputs = Object.fromEntries(
@@ -134,7 +163,7 @@ export class OnnxExecutable implements Executable {
     checkOutputs(this.#signature, buffers, sizes);
     const masks = this.#masks.fill(sizes, random);
     const feeds: Record<string, ort.Tensor> = {};
-    for (const [name, t] of Object.entries(inputs)) feeds[name] = toOrt(t);
+    for (const [name, t] of Object.entries(inputs)) feeds[name] = toOrt(t, this.#int64.has(name));
     for (const [name, t] of Object.entries(masks)) feeds[name] = toOrt(t);
     const fetches: Record<string, ort.Tensor | null> = {};
     for (const output of this.outputs) {
@@ -152,8 +181,7 @@ export class OnnxExecutable implements Executable {
     }
     return Object.fromEntries(this.outputs.map((output) => {
       if (Object.hasOwn(buffers, output)) return [output, buffers[output]];
-      const { type, data, dims } = results[output] as ort.Tensor;
-      return [output, { dtype: type, data, shape: dims } as HostTensor];
+      return [output, fromOrt(output, results[output] as ort.Tensor)];
     }));
   }
 

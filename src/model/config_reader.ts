@@ -71,6 +71,7 @@ const INERT: readonly string[] = [
   "tokenizer_class",
   "prefix",
   "sep_token_id",
+  "pad_token_id",
   "decoder_start_token_id",
   "max_length",
   "min_length",

@@ -1,0 +1,84 @@
+/** Low-rank adapters in PEFT's files. @module */
+import { join } from "@std/path";
+import { writeAtomically } from "../data/atomic_write.ts";
+import { DataError } from "../errors.ts";
+import {
+  fromPeftName,
+  isConv1d,
+  type LoraConfig,
+  loraConfigToJson,
+  loraParamSpecs,
+  type ModelConfig,
+  modelProjections,
+  parseLoraConfig,
+  toPeftName,
+  type WeightType,
+} from "../model/mod.ts";
+import { safetensorsChunks } from "../model/safetensors_chunks.ts";
+import type { HostTensor } from "../tensor/host_tensor.ts";
+import { readParameters } from "./pretrained.ts";
+
+/** Files of an adapter. */
+export const ADAPTER_FILES = {
+  config: "adapter_config.json",
+  weights: "adapter_model.safetensors",
+} as const;
+
+/** Adapters of one model. */
+export interface Adapter {
+  /** Rank, α and targets. */
+  readonly config: LoraConfig;
+  /** Parameters of {@linkcode loraParamSpecs}. */
+  readonly tensors: Record<string, HostTensor<"float32">>;
+}
+
+/**
+ * Write adapters as PEFT does: `adapter_config.json` and `adapter_model.safetensors`.
+ *
+ * @param folder Folder to write to; made if it is not there
+ * @param adapter The adapters
+ * @param modelConfig Configuration of their model
+ * @param options Element type in the file, default float32
+ * @throws {DataError} If a file can't be written
+ */
+export async function saveAdapter(
+  folder: string,
+  adapter: Adapter,
+  modelConfig: ModelConfig,
+  options: { dtype?: WeightType } = {},
+): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  const json = loraConfigToJson(adapter.config, {
+    isConv1d: isConv1d(modelConfig),
+    taskType: modelConfig.family === "t5" ? "SEQ_2_SEQ_LM" : "CAUSAL_LM",
+  });
+  const stored = Object.fromEntries(
+    Object.entries(adapter.tensors).map(([name, tensor]) => [toPeftName(name), tensor]),
+  );
+  const { chunks } = safetensorsChunks(stored, { metadata: { format: "pt" }, ...options });
+  await writeAtomically(join(folder, ADAPTER_FILES.weights), chunks);
+  await writeAtomically(join(folder, ADAPTER_FILES.config), `${JSON.stringify(json, null, 2)}\n`);
+}
+
+/**
+ * Adapters from PEFT's files.
+ *
+ * @param folder Folder with both files
+ * @param modelConfig Configuration of the model they are for
+ * @throws {DataError} If a file is missing or broken
+ * @throws {ConfigError} If the adapters are of a kind this project does not have, or for another model
+ * @throws {CheckpointError} If the weights do not fit
+ */
+export async function loadAdapter(folder: string, modelConfig: ModelConfig): Promise<Adapter> {
+  const path = join(folder, ADAPTER_FILES.config);
+  let json: unknown;
+  try {
+    json = JSON.parse(await Deno.readTextFile(path));
+  } catch (cause) {
+    throw new DataError(`Cannot read it: ${(cause as Error).message}`, { file: path }, { cause });
+  }
+  const config = parseLoraConfig(json);
+  const specs = loraParamSpecs(config, modelProjections(modelConfig));
+  const tensors = await readParameters(join(folder, ADAPTER_FILES.weights), specs, fromPeftName);
+  return { config, tensors };
+}

@@ -49,3 +49,12 @@ export function logSumExp(row: ArrayLike<number>): number {
   for (let i = 0; i < row.length; i++) sum += Math.exp(row[i] - top);
   return top + Math.log(sum);
 }
+
+/** The rows of a tensor whose first axis is the batch, in another order or number. */
+export function rowsOf({ dtype, data, shape }: HostTensor, rows: readonly number[]): HostTensor {
+  const size = data.length / shape[0];
+  const Class = data.constructor as new (length: number) => typeof data;
+  const chosen = new Class(rows.length * size);
+  rows.forEach((row, i) => chosen.set(data.subarray(row * size, (row + 1) * size), i * size));
+  return hostTensor(dtype, chosen, [rows.length, ...shape.slice(1)]);
+}

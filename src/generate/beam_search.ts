@@ -25,6 +25,8 @@ interface Candidate {
 
 /** Everything about one prompt. */
 interface Search {
+  readonly prompt: number;
+  readonly start: TextStart;
   beams: Beam[];
   finished: (GeneratedText & { score: number })[];
   isDone: boolean;
@@ -52,9 +54,16 @@ class Best {
   }
 }
 
-/** Options of a search, defaults filled in. */
-export type BeamSearchOptions = GenerateOptions & {
-  readonly maxNewTokens: number;
+/** How a text starts. */
+export interface TextStart {
+  /** What processors see before the generated tokens: a decoder's prompt. */
+  readonly tokens: readonly number[];
+  /** Most tokens to generate. */
+  readonly limit: number;
+}
+
+/** Options of a search, defaults filled in; each text has a limit of its own. */
+export type BeamSearchOptions = Omit<GenerateOptions, "maxNewTokens"> & {
   readonly stopTokens: readonly number[];
   readonly processors: readonly LogitsProcessor[];
   readonly beam: BeamOptions;
@@ -75,62 +84,69 @@ function textOf(beam: Beam, end: GeneratedText["end"], score: number): Generated
 
 /**
  * Beam search with the rules of transformers: of the likeliest continuations of K texts, those that end
- * are set aside if they are among the first K, and the first K that go on are pursued. A text's score is
- * Σ logProbs / lengthᵖ.
+ * are set aside if they are among the first K, and the first K that go on are pursued; at the longest
+ * length all end. A text's score is Σ logProbs / lengthᵖ.
  *
  * @param state Prompts that were read, one row each
- * @param prompts Their tokens, which processors see
+ * @param starts What processors see of them, and how far to go
  * @param options How to search
  * @returns For each prompt `beam.count` texts, best first
- * @throws {DeepragError} If processors forbid every token of a row
+ * @throws {DeepragError} If processors forbid every token of a row, or a logit is no number
  */
 export async function searchBeams(
   state: SequenceState,
-  prompts: readonly ArrayLike<number>[],
+  starts: readonly TextStart[],
   options: BeamSearchOptions,
 ): Promise<GeneratedText[][]> {
-  const { maxNewTokens, stopTokens, processors, signal } = options;
+  const { stopTokens, processors, signal } = options;
   const { beams: K, lengthPenalty = 1, earlyStopping = false, count = 1 } = options.beam;
   const scoreOf = (sum: number, length: number): number => sum / length ** lengthPenalty;
-  const start: Beam = { tokens: [], logProbs: [], modelLogProbs: [], sum: 0 };
-  const searches: Search[] = prompts.map(() => ({ beams: [start], finished: [], isDone: false }));
+  const empty: Beam = { tokens: [], logProbs: [], modelLogProbs: [], sum: 0 };
+  const searches = starts.map((start, prompt): Search => ({
+    prompt,
+    start,
+    beams: [empty],
+    finished: [],
+    isDone: false,
+  }));
   const setAside = (search: Search, text: GeneratedText & { score: number }): void => {
     search.finished.push(text);
     search.finished.sort((a, b) => b.score - a.score);
     search.finished.length = Math.min(search.finished.length, K);
   };
-  const isEnough = ({ finished }: Search, bestSum: number, length: number): boolean => {
+  const isEnough = ({ finished, start }: Search, bestSum: number, length: number): boolean => {
     if (finished.length < K) return false;
     if (earlyStopping === true) return true;
-    const at = earlyStopping === "never" && lengthPenalty > 0 ? maxNewTokens : length;
+    const at = earlyStopping === "never" && lengthPenalty > 0 ? start.limit : length;
     return finished[K - 1].score >= scoreOf(bestSum, at);
   };
 
-  for (let step = 0; step < maxNewTokens; step++) {
+  let active = searches;
+  for (let step = 0; active.length; step++) {
     if (signal?.aborted) break;
-    const active = searches.filter((s) => !s.isDone);
     const { logits, logSumExp: sums } = state.next;
     const V = logits.length / active.reduce((n, { beams }) => n + beams.length, 0);
     const sources: number[] = [], tokens: number[][] = [];
     let first = 0;
     for (const search of active) {
+      const { prompt, start } = search, isLast = step + 1 === start.limit;
       const best = new Best(Math.max(2, 1 + stopTokens.length) * K);
       search.beams.forEach((beam, b) => {
         const row = first + b;
         let scores = logits.subarray(row * V, (row + 1) * V), sum = sums[row];
         if (processors.length) {
-          const prompt = searches.indexOf(search);
-          const all = [...Array.from(prompts[prompt]), ...beam.tokens];
+          const all = [...start.tokens, ...beam.tokens];
           scores = scores.slice();
           for (const process of processors) {
             process(scores, { prompt, tokens: all, generated: step });
           }
           sum = logSumExp(scores);
-          if (!Number.isFinite(sum)) {
-            throw new DeepragError(
-              `Cannot choose token ${step} of prompt ${prompt}: the processors leave none`,
-            );
-          }
+        }
+        if (!Number.isFinite(sum)) {
+          throw new DeepragError(
+            `Cannot choose token ${step} of prompt ${prompt}: the processors leave none, or a ` +
+              "logit is no number",
+          );
         }
         for (let token = 0; token < V; token++) {
           const logProb = scores[token] - sum, total = beam.sum + logProb;
@@ -148,15 +164,16 @@ export async function searchBeams(
         };
       };
       best.list.forEach((candidate, rank) => {
-        if (stopTokens.includes(candidate.token)) {
+        const isStop = stopTokens.includes(candidate.token);
+        if (isStop || isLast) {
           if (rank >= K) return;
-          const beam = extended(candidate);
-          setAside(search, textOf(beam, "stop", scoreOf(candidate.sum, step + 1)));
+          const beam = extended(candidate), end = isStop ? "stop" : "length";
+          setAside(search, textOf(beam, end, scoreOf(candidate.sum, step + 1)));
         } else if (goOn.length < K) goOn.push(candidate);
       });
-      search.isDone = isEnough(search, best.list[0]?.sum ?? -Infinity, step + 1) || !goOn.length;
+      search.isDone = !goOn.length || isEnough(search, goOn[0].sum, step + 1);
       const next = goOn.map(extended);
-      if (!search.isDone && step + 1 < maxNewTokens) {
+      if (!search.isDone) {
         for (const { beam, token } of goOn) {
           sources.push(first + beam);
           tokens.push([token]);
@@ -165,18 +182,16 @@ export async function searchBeams(
       first += search.beams.length;
       search.beams = next;
     }
-    if (!tokens.length) break;
+    active = active.filter((search) => !search.isDone);
+    if (!active.length) break;
     state.select(sources);
     await state.extend(tokens);
   }
-  const end = signal?.aborted ? "aborted" : "length";
-  return searches.map((search) => {
-    if (!search.isDone) {
-      for (const beam of search.beams) {
-        if (!beam.tokens.length) continue;
-        setAside(search, textOf(beam, end, scoreOf(beam.sum, beam.tokens.length)));
-      }
+  for (const search of active) {
+    for (const beam of search.beams) {
+      if (!beam.tokens.length) continue;
+      setAside(search, textOf(beam, "aborted", scoreOf(beam.sum, beam.tokens.length)));
     }
-    return search.finished.slice(0, count);
-  });
+  }
+  return searches.map(({ finished }) => finished.slice(0, count));
 }

@@ -182,6 +182,7 @@ export async function openDecoder(
     vocabSize: config.vocabSize,
     maxLength: config.rotary ? Infinity : config.maxPositions,
     endTokens: config.endTokens,
+    isEncoderDecoder: false,
     async start(prompts): Promise<SequenceState> {
       const state = new DecoderState(step, config, prompts.length);
       await state.extend(prompts);

@@ -39,14 +39,6 @@ export const SEQ2SEQ_SYMBOLS: Readonly<Record<string, string>> = {
   P: "past_decoder_sequence_length",
 };
 
-/** Inputs and outputs that are int64 in the files, as everywhere in that world. */
-export const INT64_INPUTS: readonly string[] = [
-  "input_ids",
-  "attention_mask",
-  "position_ids",
-  "encoder_attention_mask",
-];
-
 const ids = (...shape: string[]): ProgramInput => ({ dtype: "int32", shape });
 
 const maskOf = (x: Tensor): Tensor => tf.cast(x, "float32");

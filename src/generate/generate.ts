@@ -2,7 +2,7 @@
 import { DeepragError } from "../errors.ts";
 import { randomStream } from "../tensor/random.ts";
 import { logSumExp } from "./_rows.ts";
-import { searchBeams } from "./beam_search.ts";
+import { searchBeams, type TextStart } from "./beam_search.ts";
 import {
   forbidTokens,
   type LogitsProcessor,
@@ -53,6 +53,8 @@ export function processorsOf(
 /** One text that is still growing. */
 interface Growing {
   readonly prompt: number;
+  /** Most tokens to generate. */
+  readonly limit: number;
   /** What processors see. */
   readonly tokens: number[];
   readonly generated: number[];
@@ -90,7 +92,7 @@ function draw(logits: Float32Array, logSum: number, u: number): number {
  * @returns For each prompt one text, or `beam.count` texts, best first
  * @throws {ConfigError} If options are out of range or contradict each other
  * @throws {ShapeError} If a prompt is empty, too long, or has an id outside of the vocabulary
- * @throws {DeepragError} If processors forbid every token
+ * @throws {DeepragError} If processors forbid every token, or a logit is no number
  */
 export async function generate(
   model: SequenceModel,
@@ -98,30 +100,31 @@ export async function generate(
   options: GenerateOptions = {},
 ): Promise<GeneratedText[][]> {
   checkGenerateOptions(options);
-  const longest = prompts.reduce((most, { length }) => Math.max(most, length), 0);
-  const room = model.maxLength - longest;
-  const maxNewTokens = Math.max(1, Math.min(options.maxNewTokens ?? MAX_NEW_TOKENS, room));
+  const maxNewTokens = options.maxNewTokens ?? MAX_NEW_TOKENS;
+  const starts = prompts.map((ids): TextStart => {
+    // The start token of an encoder-decoder stands in its row too.
+    const tokens = model.isEncoderDecoder ? [] : Array.from(ids);
+    const room = model.maxLength - Math.max(1, tokens.length);
+    return { tokens, limit: Math.max(1, Math.min(maxNewTokens, room)) };
+  });
   const stopTokens = options.stopTokens ?? model.endTokens;
   const processors = processorsOf(options, stopTokens);
   const state = await model.start(prompts);
-  const whole = { ...options, maxNewTokens, stopTokens };
-  if (options.beam) {
-    return await searchBeams(state, prompts, { ...whole, beam: options.beam, processors });
-  }
-  const texts = await sample(state, prompts, { ...whole, processors });
+  const whole = { ...options, stopTokens, processors };
+  if (options.beam) return await searchBeams(state, starts, { ...whole, beam: options.beam });
+  const texts = await sample(state, starts, whole);
   return texts.map((text) => [text]);
 }
 
 type Resolved = GenerateOptions & {
-  maxNewTokens: number;
   stopTokens: readonly number[];
   processors: readonly LogitsProcessor[];
 };
 
 async function sample(
   state: SequenceState,
-  prompts: readonly ArrayLike<number>[],
-  { maxNewTokens, stopTokens, processors, sampling, onToken, signal }: Resolved,
+  starts: readonly TextStart[],
+  { stopTokens, processors, sampling, onToken, signal }: Resolved,
 ): Promise<GeneratedText[]> {
   const { seed = 0, stream = "generate" } = sampling ?? {};
   const results: GeneratedText[] = [];
@@ -133,9 +136,10 @@ async function sample(
       end,
     };
   };
-  let growing: Growing[] = prompts.map((ids, prompt) => ({
+  let growing: Growing[] = starts.map(({ tokens, limit }, prompt) => ({
     prompt,
-    tokens: Array.from(ids),
+    limit,
+    tokens: [...tokens],
     generated: [],
     logProbs: [],
     modelLogProbs: [],
@@ -155,12 +159,12 @@ async function sample(
         const { prompt, tokens } = row;
         for (const process of processors) process(logits, { prompt, tokens, generated: step });
         logSum = logSumExp(logits);
-        if (!Number.isFinite(logSum)) {
-          throw new DeepragError(
-            `Cannot choose token ${step} of prompt ${prompt}: the processors leave none, or a logit ` +
-              "is no number",
-          );
-        }
+      }
+      if (!Number.isFinite(logSum)) {
+        throw new DeepragError(
+          `Cannot choose token ${step} of prompt ${row.prompt}: the processors leave none, or a ` +
+            "logit is no number",
+        );
       }
       const token = sampling
         ? draw(
@@ -177,7 +181,7 @@ async function sample(
       const goesOn = onToken?.({ prompt: row.prompt, step, token, logProb }) ?? true;
       if (stopTokens.includes(token)) finish(row, "stop");
       else if (!goesOn) finish(row, "aborted");
-      else if (step + 1 === maxNewTokens) finish(row, "length");
+      else if (step + 1 === row.limit) finish(row, "length");
       else kept.push(i);
     });
     if (kept.length < growing.length) {

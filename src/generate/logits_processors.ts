@@ -84,9 +84,9 @@ export function topP(p: number): LogitsProcessor {
     for (let v = 0; v < logits.length; v++) sum += Math.exp(logits[v] - top);
     // Few tokens hold the mass, so only those that could be among them are sorted. A token below
     // (1 − p)/V can't be: all such together are less than what may be left out.
-    const floor = Math.log((1 - p) * sum / logits.length) + top;
+    const floor = Math.min(Math.log((1 - p) * sum / logits.length) + top, top);
     const ids: number[] = [];
-    for (let v = 0; v < logits.length; v++) if (logits[v] > floor) ids.push(v);
+    for (let v = 0; v < logits.length; v++) if (logits[v] >= floor) ids.push(v);
     ids.sort((a, b) => logits[b] - logits[a] || a - b);
     let mass = 0, kept = 0;
     while (kept < ids.length && mass < p * sum) mass += Math.exp(logits[ids[kept++]] - top);

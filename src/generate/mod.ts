@@ -1,5 +1,5 @@
 /** Texts from models: reading step by step with cached keys and values, sampling, beam search. @module */
-export { type BeamSearchOptions, searchBeams } from "./beam_search.ts";
+export { type BeamSearchOptions, searchBeams, type TextStart } from "./beam_search.ts";
 export {
   type DecoderSequenceOptions,
   decoderStepProgram,
@@ -17,12 +17,17 @@ export {
 export type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 export { openT5 } from "./t5_sequences.ts";
 export {
-  decoderBranches,
   type DecoderBranches,
+  decoderBranches,
   decoderExportProgram,
   encoderExportProgram,
   EXPORT_SYMBOLS,
-  INT64_INPUTS,
   SEQ2SEQ_SYMBOLS,
 } from "./export_programs.ts";
 export { generationConfigToJson, parseGenerationConfig } from "./generation_config.ts";
+export {
+  exportedDecoder,
+  exportedSeq2Seq,
+  type ExportedSizes,
+  type Seq2SeqFiles,
+} from "./exported_sequences.ts";

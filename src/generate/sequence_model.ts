@@ -40,6 +40,8 @@ export interface SequenceModel {
   readonly maxLength: number;
   /** Tokens that end a text. */
   readonly endTokens: readonly number[];
+  /** Do texts answer their prompts, as those of an encoder-decoder, instead of beginning with them? */
+  readonly isEncoderDecoder: boolean;
   /**
    * Read prompts. For an encoder-decoder they are the sources, and each row starts with its start
    * token, which does not count as generated.

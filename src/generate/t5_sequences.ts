@@ -14,9 +14,9 @@ import {
 } from "../model/mod.ts";
 import type { Executable, HostTensors } from "../runtime/mod.ts";
 import { type F32, named, namedInts } from "../tensor/axes.ts";
-import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import { hostTensor } from "../tensor/host_tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { leftPadded } from "./_rows.ts";
+import { leftPadded, rowsOf } from "./_rows.ts";
 import type { DecoderSequenceOptions } from "./decoder_sequences.ts";
 import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 
@@ -113,16 +113,6 @@ const stepProgram = (
     return { logits, logSumExp: tf.logSumExp(logits, -1), ...flatten("next", cache) };
   },
 });
-
-/** The rows of a tensor whose first axis is the batch. */
-function rowsOf(t: HostTensor, rows: readonly number[]): HostTensor {
-  const size = t.data.length / t.shape[0];
-  const data = new Float32Array(rows.length * size);
-  rows.forEach((row, i) =>
-    data.set((t.data as Float32Array).subarray(row * size, (row + 1) * size), i * size)
-  );
-  return hostTensor("float32", data, [rows.length, ...t.shape.slice(1)]);
-}
 
 class T5State implements SequenceState {
   readonly #step: Executable;
@@ -229,6 +219,7 @@ export async function openT5(
     vocabSize: config.vocabSize,
     maxLength: Infinity,
     endTokens: [config.endToken],
+    isEncoderDecoder: true,
     async start(prompts): Promise<SequenceState> {
       const { inputIds, isToken } = leftPadded(prompts, config.vocabSize);
       const cross = await encoder.run({ inputIds, isToken });

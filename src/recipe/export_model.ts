@@ -1,0 +1,225 @@
+/** A language model as the ONNX folder that transformers.js, Optimum and ONNX Runtime's users load. @module */
+import { join } from "@std/path";
+import { writeAtomically } from "../data/mod.ts";
+import { CheckpointError } from "../errors.ts";
+import {
+  decoderBranches,
+  decoderExportProgram,
+  encoderExportProgram,
+  EXPORT_SYMBOLS,
+  generationConfigToJson,
+  SEQ2SEQ_SYMBOLS,
+} from "../generate/mod.ts";
+import {
+  type OnnxOptions,
+  type Program,
+  record,
+  type Recording,
+  toMergedOnnx,
+  toOnnx,
+  type WeightReport,
+  type WrittenModel,
+} from "../graph/mod.ts";
+import type { ModelSideFiles, PretrainedModel } from "../hub/mod.ts";
+import {
+  fitTensors,
+  isDecoder,
+  type ModelConfig,
+  packDecoder,
+  stringifyModelConfig,
+  type T5Config,
+} from "../model/mod.ts";
+import type { HostTensor } from "../tensor/host_tensor.ts";
+
+/** How the weights of an exported file are stored. */
+export type ExportPrecision = "float32" | "float16" | "int8";
+
+/** What transformers.js expects behind the name of a file of each precision. */
+export const PRECISION_SUFFIX: Readonly<Record<ExportPrecision, string>> = {
+  float32: "",
+  float16: "_fp16",
+  int8: "_quantized",
+};
+
+/** Choices of {@linkcode exportModel}. */
+export interface ExportModelOptions {
+  /** Precisions to write. Default: float32 alone. */
+  readonly precisions?: readonly ExportPrecision[];
+  /** Weights beyond this many bytes go to a file beside the model. Default 1.9e9, the format's limit. */
+  readonly externalDataBytes?: number;
+}
+
+/** A written file. */
+export interface ExportedFile {
+  /** Name within the folder, such as `onnx/model_fp16.onnx`. */
+  readonly name: string;
+  /** How its weights are stored. */
+  readonly precision: ExportPrecision;
+  /** Its size, with its data file. */
+  readonly sizeBytes: number;
+  /** What the weights lost. */
+  readonly weights: WeightReport;
+  /** Name of its data file, where it has one. */
+  readonly dataFile?: string;
+}
+
+/** One graph to write, in any precision. */
+interface Graph {
+  readonly name: string;
+  readonly write: (options: OnnxOptions) => WrittenModel;
+}
+
+type Tensors = Readonly<Record<string, HostTensor<"float32">>>;
+
+const inputsOf = (tensors: Tensors): Program["inputs"] =>
+  Object.fromEntries(
+    Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
+  );
+
+/** Only the parameters of one side of a T5. */
+const sideOf = (tensors: Tensors, other: RegExp): Tensors =>
+  Object.fromEntries(Object.entries(tensors).filter(([name]) => !other.test(name)));
+
+/** Ids, masks and positions are int64 in that world. */
+const int64Of = (recording: Recording): string[] =>
+  recording.inputs.filter(({ dtype }) => dtype === "int32").map(({ name }) => name);
+
+function graphsOf(model: PretrainedModel): Graph[] {
+  if (isDecoder(model)) {
+    const tensors = packDecoder(model);
+    const recording = record(decoderExportProgram(model.config, inputsOf(tensors)), {
+      dialect: "export",
+    });
+    const fixed = { constants: tensors, int64: int64Of(recording), symbolNames: EXPORT_SYMBOLS };
+    return [{ name: "model", write: (options) => toOnnx(recording, { ...fixed, ...options }) }];
+  }
+  const config = model.config as T5Config;
+  const left = sideOf(model.tensors, /^(decoder\.|lm_head\.)/);
+  const right = sideOf(model.tensors, /^encoder\./);
+  const encoder = record(encoderExportProgram(config, inputsOf(left)), { dialect: "export" });
+  const branches = decoderBranches(config, inputsOf(right));
+  const merge = {
+    name: "t5_decoder",
+    condition: "use_cache_branch",
+    whenTrue: record(branches.further, { dialect: "export" }),
+    whenFalse: record(branches.first, { dialect: "export" }),
+  };
+  return [
+    {
+      name: "encoder_model",
+      write: (options) =>
+        toOnnx(encoder, {
+          constants: left,
+          int64: int64Of(encoder),
+          symbolNames: SEQ2SEQ_SYMBOLS,
+          ...options,
+        }),
+    },
+    {
+      name: "decoder_model_merged",
+      write: (options) =>
+        toMergedOnnx(merge, {
+          constants: right,
+          int64: int64Of(merge.whenFalse),
+          symbolNames: SEQ2SEQ_SYMBOLS,
+          ...options,
+        }),
+    },
+  ];
+}
+
+/** `config.json`, with what transformers.js must know to find data files. */
+function configText(config: ModelConfig, files: readonly ExportedFile[]): string {
+  const text = stringifyModelConfig(config);
+  const withData = files.filter(({ dataFile }) => dataFile);
+  if (!withData.length) return text;
+  const data = Object.fromEntries(withData.map(({ name }) => [name.replace("onnx/", ""), 1]));
+  const section = JSON.stringify({ use_external_data_format: data });
+  return text.replace(/\n}\n$/, `,\n  "transformers.js_config": ${section}\n}\n`);
+}
+
+function generationConfigOf(model: PretrainedModel): unknown {
+  if (model.generationConfig !== undefined) return model.generationConfig;
+  const { config } = model;
+  if (config.family !== "t5") return generationConfigToJson(config);
+  const { endToken, padToken, startToken } = config;
+  return generationConfigToJson({ endTokens: [endToken], padToken, startToken });
+}
+
+/**
+ * Write a model in the layout of transformers.js and Optimum: `onnx/model.onnx` for a decoder,
+ * `onnx/encoder_model.onnx` and `onnx/decoder_model_merged.onnx` for an encoder-decoder, and beside them
+ * `config.json`, `generation_config.json` and the tokenizer's files. Standard operators of opset 17.
+ *
+ * `float16` halves the files; the arithmetic stays float32, as it is on ONNX Runtime's CPU provider in
+ * any case. `int8` quantises dynamically: matrices have 8 bits and one scale per output, activations
+ * are quantised as they come. {@linkcode measureExport} says what either loses.
+ *
+ * @param model A model without adapters; merge them first
+ * @param folder Is made if it is not there
+ * @param options Precisions and size of data files
+ * @throws {CheckpointError} If a parameter is missing, or the model has a precision nobody knows
+ * @throws {DataError} If a file can't be written
+ */
+export async function exportModel(
+  model: PretrainedModel,
+  folder: string,
+  options: ExportModelOptions = {},
+): Promise<ExportedFile[]> {
+  const { precisions = ["float32"], externalDataBytes } = options;
+  const unknown = precisions.find((p) => !Object.hasOwn(PRECISION_SUFFIX, p));
+  if (unknown !== undefined || !precisions.length) {
+    throw new CheckpointError(
+      `Cannot export in the precision ${unknown}: there are ${
+        Object.keys(PRECISION_SUFFIX).join(", ")
+      }`,
+    );
+  }
+  fitTensors(model.config, model.tensors);
+  await Deno.mkdir(join(folder, "onnx"), { recursive: true });
+  const files: ExportedFile[] = [];
+  for (const graph of graphsOf(model)) {
+    for (const precision of precisions) {
+      const name = `onnx/${graph.name}${PRECISION_SUFFIX[precision]}.onnx`;
+      const { model: bytes, externalData, weights } = graph.write({
+        precision,
+        dataFileName: `${graph.name}${PRECISION_SUFFIX[precision]}.onnx_data`,
+        ...externalDataBytes !== undefined && { externalDataBytes },
+      });
+      if (externalData) {
+        await writeAtomically(join(folder, "onnx", externalData.fileName), externalData.chunks);
+      } else await removeIfThere(join(folder, `${name}_data`));
+      await writeAtomically(join(folder, name), bytes);
+      files.push({
+        name,
+        precision,
+        sizeBytes: bytes.length + (externalData?.sizeBytes ?? 0),
+        weights,
+        ...externalData && { dataFile: `onnx/${externalData.fileName}` },
+      });
+    }
+  }
+  await writeAtomically(join(folder, "config.json"), configText(model.config, files));
+  const side: Record<string, unknown> = {
+    "generation_config.json": generationConfigOf(model),
+    "tokenizer.json": model.tokenizerJson,
+    "tokenizer_config.json": model.tokenizerConfig,
+    "special_tokens_map.json": model.specialTokensMap,
+  } satisfies Record<string, ModelSideFiles[keyof ModelSideFiles]>;
+  for (const [file, value] of Object.entries(side)) {
+    if (value === undefined) continue;
+    await writeAtomically(join(folder, file), `${JSON.stringify(value, null, 2)}\n`);
+  }
+  if (model.chatTemplate !== undefined) {
+    await writeAtomically(join(folder, "chat_template.jinja"), model.chatTemplate);
+  }
+  return files;
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,62 @@
+/** An exported folder as a model that generates. @module */
+import { join } from "@std/path";
+import { DataError } from "../errors.ts";
+import { exportedDecoder, exportedSeq2Seq, type SequenceModel } from "../generate/mod.ts";
+import { parseModelConfig } from "../model/mod.ts";
+import { openOnnx } from "../runtime/mod.ts";
+import { type ExportPrecision, PRECISION_SUFFIX } from "./export_model.ts";
+
+/** Choices of {@linkcode openExported}. */
+export interface OpenExportedOptions {
+  /** Which of the exported precisions. Default `"float32"`. */
+  readonly precision?: ExportPrecision;
+  /** Threads of one operator. Default: all cores. */
+  readonly threads?: number;
+}
+
+/**
+ * An exported folder ready to generate: {@linkcode exportModel}'s, or one in the same layout from Optimum
+ * or the Hub, as long as its files take float32 and integers.
+ *
+ * @param folder Holds `config.json` and `onnx/`
+ * @param options Precision and threads
+ * @throws {DataError} If a file is missing or no JSON
+ * @throws {ConfigError} If the model is of no family this project has
+ * @throws {KernelError} If ONNX Runtime can't open a file
+ */
+export async function openExported(
+  folder: string,
+  options: OpenExportedOptions = {},
+): Promise<SequenceModel> {
+  const { precision = "float32", threads } = options;
+  const path = join(folder, "config.json");
+  let json: unknown;
+  try {
+    json = JSON.parse(await Deno.readTextFile(path));
+  } catch (cause) {
+    throw new DataError(`Cannot read it: ${(cause as Error).message}`, { file: path }, { cause });
+  }
+  const config = parseModelConfig(json);
+  const open = (name: string) =>
+    openOnnx(join(folder, "onnx", `${name}${PRECISION_SUFFIX[precision]}.onnx`), { threads });
+  const { vocabSize, headWidth } = config;
+  if (config.family !== "t5") {
+    return exportedDecoder(await open("model"), {
+      vocabSize,
+      headWidth,
+      layers: config.layers,
+      heads: config.keyValueHeads,
+      endTokens: config.endTokens,
+      maxLength: config.rotary ? undefined : config.maxPositions,
+    });
+  }
+  const encoder = await open("encoder_model");
+  return exportedSeq2Seq({ encoder, decoder: await open("decoder_model_merged") }, {
+    vocabSize,
+    headWidth,
+    layers: config.decoderLayers,
+    heads: config.heads,
+    endTokens: [config.endToken],
+    startToken: config.startToken,
+  });
+}

@@ -8,8 +8,8 @@ import { hitsAt, mrrAt } from "../metric/mod.ts";
 import { adafactor, adamw, type OptimizerRule, type ScheduleConfig } from "../optim/mod.ts";
 import { DocidSearcher, searchProgram } from "../retriever/mod.ts";
 import type { Executor } from "../runtime/mod.ts";
-import type { EvaluationRecord, TrainIndexResult } from "../train/train_index.ts";
-import { trainIndex } from "../train/train_index.ts";
+import type { EvaluationRecord, TrainModelResult } from "../train/train_model.ts";
+import { trainModel } from "../train/train_model.ts";
 import { type ProgressReporter, silentProgress } from "../train/progress.ts";
 import {
   evaluateIndex,
@@ -43,7 +43,7 @@ export interface TrainDsiResult {
   /** Folder of the run. */
   readonly run: RunFolder;
   /** How training ended. */
-  readonly training: TrainIndexResult;
+  readonly training: TrainModelResult;
   /** Evaluation on the dev part; nothing if training was interrupted or there are no questions. */
   readonly evaluation?: IndexEvaluation;
 }
@@ -108,7 +108,7 @@ export async function trainDsi(
 
   let log: MetricsLog | undefined;
   try {
-    const result = await trainIndex({
+    const result = await trainModel({
       model,
       executor,
       examples: index.examples,
@@ -179,7 +179,7 @@ function identityOf({ modelConfig, tokenizerJson, docids }: IndexParts): string 
 
 /** Search over the parameters as they are: recorded once, with the parameters as inputs. */
 interface SearchWithStore {
-  over(parameters: TrainIndexResult["store"]["params"]): DocidSearcher;
+  over(parameters: TrainModelResult["store"]["params"]): DocidSearcher;
   dispose(): Promise<void>;
 }
 

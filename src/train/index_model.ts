@@ -1,10 +1,7 @@
-/** What the training loop needs of a retriever, whatever its family. @module */
+/** What training and search need of a retriever, whatever its family. @module */
 import type { Trie } from "../docid/trie.ts";
-import type { Program } from "../graph/program.ts";
 import type { DocidScorer } from "../retriever/scorer.ts";
-import type { HostTensors } from "../runtime/executor.ts";
-import type { ParameterStore } from "../runtime/parameter_store.ts";
-import type { ParamSpecs } from "../tensor/params.ts";
+import type { TrainableModel } from "./trainable_model.ts";
 
 /** One example: the tokens of a text and the document it should lead to. */
 export interface IndexExample {
@@ -16,32 +13,12 @@ export interface IndexExample {
   readonly isReal: boolean;
 }
 
-/** The tensors of one step. */
-export interface IndexBatch {
-  /** Inputs of the training program other than parameters. */
-  readonly inputs: HostTensors;
-  /** Rows of each row-sparse parameter that take part, ascending. */
-  readonly rows: Readonly<Record<string, Int32Array>>;
-  /** Positions that hold a token, and all positions: their quotient tells the share of padding. */
-  readonly tokens: number;
-  /** See `tokens`. */
-  readonly positions: number;
-}
-
-/** A retriever that can be trained and searched. Pure but for `start`. */
-export interface IndexModel {
+/** A retriever that can be trained and searched. */
+export interface IndexModel extends TrainableModel<IndexExample> {
   /** `"lexical"` or `"t5"`. */
   readonly family: "lexical" | "t5";
-  /** Parameters by name. */
-  readonly specs: ParamSpecs;
   /** Docids. */
   readonly trie: Trie;
   /** How search asks it. */
   readonly scorer: DocidScorer;
-  /** Parameters and a batch in; `loss` (nats per example) out. */
-  readonly trainingProgram: Program;
-  /** Fill the parameters for step 0. */
-  start(store: ParameterStore): void;
-  /** The tensors of one step. */
-  batch(examples: readonly IndexExample[]): IndexBatch;
 }

@@ -4,7 +4,8 @@ import { ShapeError } from "../errors.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
 import type { SparseMatrix } from "../tensor/sparse.ts";
 import { bm25Scores } from "../text/bm25.ts";
-import type { IndexBatch, IndexExample } from "./index_model.ts";
+import type { IndexExample } from "./index_model.ts";
+import type { TrainingBatch } from "./trainable_model.ts";
 import { STEM_EMBEDDING } from "../model/lexical.ts";
 
 /** What stays the same from step to step. */
@@ -49,7 +50,7 @@ export function slotsWithin(slots: Slots, isMarked: Uint8Array): Float32Array {
 export function lexicalBatch(
   examples: readonly IndexExample[],
   context: LexicalBatchContext,
-): IndexBatch {
+): TrainingBatch {
   const B = examples.length;
   if (B === 0) throw new ShapeError("Cannot build a batch: there are no examples");
   const { slots, bm25, distill, isUnseen, firstStem } = context;

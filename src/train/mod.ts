@@ -1,14 +1,22 @@
 /** Trainable retrievers, their examples, and the loop that trains them. @module */
 export { bucketed, type ExampleSource } from "./bucketed.ts";
-export type { IndexBatch, IndexExample, IndexModel } from "./index_model.ts";
+export type { IndexExample, IndexModel } from "./index_model.ts";
 export { lexicalIndex, type LexicalIndexOptions } from "./lexical_index.ts";
 export { type ProgressReporter, type ProgressUpdate, silentProgress } from "./progress.ts";
 export * from "./pseudo_queries/mod.ts";
 export { digitTokens, t5Index, type T5IndexOptions } from "./t5_index.ts";
 export {
+  tensorsOf,
+  type TextExample,
+  type TextModel,
+  textModel,
+  type TextModelOptions,
+} from "./text_model.ts";
+export {
   type EvaluationRecord,
-  trainIndex,
-  type TrainIndexOptions,
-  type TrainIndexResult,
   type TrainingRecord,
-} from "./train_index.ts";
+  trainModel,
+  type TrainModelOptions,
+  type TrainModelResult,
+} from "./train_model.ts";
+export type { TrainableModel, TrainingBatch } from "./trainable_model.ts";

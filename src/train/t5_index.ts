@@ -11,7 +11,8 @@ import { named, namedInts } from "../tensor/axes.ts";
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import type { Params } from "../tensor/params.ts";
 import { padBatch } from "../text/pad_batch.ts";
-import type { IndexBatch, IndexExample, IndexModel } from "./index_model.ts";
+import type { IndexExample, IndexModel } from "./index_model.ts";
+import type { TrainingBatch } from "./trainable_model.ts";
 
 /** What a T5 index is made of. */
 export interface T5IndexOptions {
@@ -80,7 +81,7 @@ export function t5Index(options: T5IndexOptions): IndexModel {
       if (options.weights) store.load(options.weights);
       else store.initialise(options.seed);
     },
-    batch(examples: readonly IndexExample[]): IndexBatch {
+    batch(examples: readonly IndexExample[]): TrainingBatch {
       const B = examples.length;
       const texts = examples.map((e) => Array.from(e.tokenIds).slice(0, maxTokens));
       const { inputIds, isToken } = padBatch(texts, { padId: config.padToken });

@@ -1,4 +1,4 @@
-/** The training loop of an index: examples to steps, with evaluation, checkpoints and resuming. @module */
+/** The training loop: examples to steps, with evaluation, checkpoints and resuming. @module */
 import { CheckpointError, ConfigError } from "../errors.ts";
 import { type OptimizerRule, type ScheduleConfig, scheduleFactor } from "../optim/mod.ts";
 import type { Executor } from "../runtime/executor.ts";
@@ -11,8 +11,8 @@ import {
   ParameterStore,
   saveCheckpoint,
 } from "../runtime/mod.ts";
-import type { IndexExample, IndexModel } from "./index_model.ts";
 import { type ProgressReporter, silentProgress } from "./progress.ts";
+import type { TrainableModel } from "./trainable_model.ts";
 
 /** One line of the log. */
 export interface TrainingRecord {
@@ -36,13 +36,13 @@ export interface TrainingRecord {
 export type EvaluationRecord = Readonly<Record<string, number>>;
 
 /** What to train, on what, and how. */
-export interface TrainIndexOptions {
-  /** The retriever. */
-  readonly model: IndexModel;
+export interface TrainModelOptions<Example> {
+  /** The model. */
+  readonly model: TrainableModel<Example>;
   /** What runs the training program. */
   readonly executor: Executor;
   /** Examples of a step: a pure function of the step, so that a resumed run sees the same ones. */
-  readonly examples: { batch(step: number, size: number): readonly IndexExample[] };
+  readonly examples: { batch(step: number, size: number): readonly Example[] };
   /** Seed of dropout. */
   readonly seed: number;
   /** Optimiser. */
@@ -92,7 +92,7 @@ export interface TrainIndexOptions {
 }
 
 /** How training ended. */
-export interface TrainIndexResult {
+export interface TrainModelResult {
   /** The parameters; those of the moving average, if there is one. */
   readonly store: ParameterStore;
   /** Steps done, over all sessions. */
@@ -133,19 +133,19 @@ function savedStateOf(
 ): SavedState {
   const saved = state as unknown as SavedState | undefined;
   const problem = !saved?.window
-    ? "it was not written by a training of an index"
+    ? "it was not written by a training"
     : seed !== run.seed
     ? `its run has seed=${seed}, not ${run.seed}`
     : saved.identity !== run.identity
-    ? "its parameters belong to another tokenizer or other docids. Resume with the documents, " +
-      "questions and configuration that the run was started with"
+    ? "its parameters belong to another tokenizer, other docids or another model. Resume with the " +
+      "data and configuration that the run was started with"
     : undefined;
   if (problem) throw new CheckpointError(`Cannot resume from ${run.path}: ${problem}`);
   return saved!;
 }
 
 /**
- * Train an index.
+ * Train a model.
  *
  * Everything a step does is a pure function of the parameters, the optimiser's state and the step
  * number, so a run that was killed and resumed ends with the same bits as one that was not.
@@ -153,7 +153,9 @@ function savedStateOf(
  * @throws {ConfigError} If gradients of row-sparse parameters were to be accumulated
  * @throws {CheckpointError} If there is nothing to resume from, or it does not fit
  */
-export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndexResult> {
+export async function trainModel<Example>(
+  options: TrainModelOptions<Example>,
+): Promise<TrainModelResult> {
   const { model, executor, examples, schedule, steps, batchSize, checkpoints, evaluate } = options;
   const { accumulate = 1, logEvery = 10, evalEvery = 0, progress = silentProgress } = options;
   const isSparse = Object.values(model.specs).some((spec) => spec.isRowSparse);
@@ -201,7 +203,7 @@ export async function trainIndex(options: TrainIndexOptions): Promise<TrainIndex
   const train = await createTrainStep(executor, model.trainingProgram, store);
   const began = performance.now();
   const seconds = () => secondsBefore + (performance.now() - began) / 1000;
-  let ended: TrainIndexResult["ended"] | undefined;
+  let ended: TrainModelResult["ended"] | undefined;
 
   const measure = async (): Promise<void> => {
     if (!evaluate || evaluatedAt === step) return;

@@ -6,13 +6,14 @@ import { CheckpointError, ConfigError } from "../../../src/errors.ts";
 import { adamw, scheduleFactor, sgd } from "../../../src/optim/mod.ts";
 import { latestCheckpoint, onnxExecutor, saveCheckpoint } from "../../../src/runtime/mod.ts";
 import { ParameterStore } from "../../../src/runtime/parameter_store.ts";
-import type { IndexBatch, IndexModel } from "../../../src/train/index_model.ts";
+import type { IndexExample, IndexModel } from "../../../src/train/index_model.ts";
+import type { TrainingBatch } from "../../../src/train/trainable_model.ts";
 import { digitTokens, t5Index } from "../../../src/train/t5_index.ts";
 import {
-  trainIndex,
-  type TrainIndexOptions,
-  type TrainIndexResult,
-} from "../../../src/train/train_index.ts";
+  trainModel,
+  type TrainModelOptions,
+  type TrainModelResult,
+} from "../../../src/train/train_model.ts";
 import { tinyConfig } from "../model/_tiny_t5.ts";
 import { withFolder } from "../../with_folder.ts";
 import { randomExamples, tinyIndex } from "./_lexical.ts";
@@ -38,15 +39,15 @@ function t5(dropoutRate = 0.2): IndexModel {
 type Line = Record<string, number>;
 
 /** Train with everything given a value. */
-async function train(over: Partial<TrainIndexOptions> = {}): Promise<{
-  result: TrainIndexResult;
+async function train(over: Partial<TrainModelOptions<IndexExample>> = {}): Promise<{
+  result: TrainModelResult;
   lines: Line[];
   messages: string[];
   params: Float32Array;
 }> {
   const lines: Line[] = [], messages: string[] = [];
   const { model = lexical } = over;
-  const result = await trainIndex({
+  const result = await trainModel({
     model,
     executor,
     examples: { batch: (step, size) => randomExamples(model.trie.docCount, size, { step }) },
@@ -270,7 +271,7 @@ Deno.test("a gradient that is not finite is left out, said, and forgotten", asyn
         return { loss: tf.mul(loss, tf.max(x.bag)) };
       },
     },
-    batch(examples): IndexBatch {
+    batch(examples): TrainingBatch {
       const batch = lexical.batch(examples);
       if (poisoned-- === 0) (batch.inputs.bag.data as Float32Array)[0] = Infinity;
       return batch;
@@ -288,7 +289,7 @@ Deno.test("what can't be resumed is refused", () =>
   withFolder(async (folder) => {
     const checkpoints = { folder, every: 0, keepLast: 1, identity: "a" };
     const { params } = await train({ steps: 2, checkpoints });
-    const resume = (over: Partial<TrainIndexOptions> = {}, identity = "a") =>
+    const resume = (over: Partial<TrainModelOptions<IndexExample>> = {}, identity = "a") =>
       train({ steps: 3, ...over, checkpoints: { ...checkpoints, identity, resume: true } });
     await assertRejects(() => resume({ seed: 4 }), CheckpointError, "seed=3, not 4");
     await assertRejects(() => resume({}, "b"), CheckpointError, "other docids");
@@ -306,7 +307,7 @@ Deno.test("what can't be resumed is refused", () =>
     assertEquals(result.step, 3);
     const store = new ParameterStore(lexical.specs, { rule: adamw() });
     await saveCheckpoint(folder, { step: 9, seed: 3 }, { store });
-    await assertRejects(() => resume(), CheckpointError, "not written by a training of an index");
+    await assertRejects(() => resume(), CheckpointError, "not written by a training");
     assert(params.length > 0);
   }));
 

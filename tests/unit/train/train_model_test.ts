@@ -37,9 +37,12 @@ function t5(dropoutRate = 0.2): IndexModel {
 }
 
 type Line = Record<string, number>;
+type Options = TrainModelOptions<IndexExample> & { model: IndexModel };
 
 /** Train with everything given a value. */
-async function train(over: Partial<TrainModelOptions<IndexExample>> = {}): Promise<{
+async function train(
+  over: Partial<Options> = {},
+): Promise<{
   result: TrainModelResult;
   lines: Line[];
   messages: string[];
@@ -289,7 +292,7 @@ Deno.test("what can't be resumed is refused", () =>
   withFolder(async (folder) => {
     const checkpoints = { folder, every: 0, keepLast: 1, identity: "a" };
     const { params } = await train({ steps: 2, checkpoints });
-    const resume = (over: Partial<TrainModelOptions<IndexExample>> = {}, identity = "a") =>
+    const resume = (over: Partial<Options> = {}, identity = "a") =>
       train({ steps: 3, ...over, checkpoints: { ...checkpoints, identity, resume: true } });
     await assertRejects(() => resume({ seed: 4 }), CheckpointError, "seed=3, not 4");
     await assertRejects(() => resume({}, "b"), CheckpointError, "other docids");

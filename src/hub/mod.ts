@@ -9,6 +9,7 @@ export {
   loadModel,
   type ModelSideFiles,
   type PretrainedModel,
+  readSideFiles,
   saveModel,
   type SaveModelOptions,
 } from "./pretrained.ts";

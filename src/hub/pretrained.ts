@@ -90,8 +90,13 @@ async function readJson(path: string): Promise<unknown> {
   }
 }
 
-/** Everything beside config and weights. */
-async function readSideFiles(folder: string): Promise<ModelSideFiles> {
+/**
+ * Everything a folder holds beside configuration and weights.
+ *
+ * @param folder A model folder
+ * @throws {DataError} If a file is no JSON or no UTF-8
+ */
+export async function readSideFiles(folder: string): Promise<ModelSideFiles> {
   const entries = await Promise.all(
     Object.entries(SIDE_FILES).map(async ([key, file]) => {
       const path = join(folder, file);

@@ -108,6 +108,11 @@ export class VectorMemory {
     this.#kernels = instance.exports as unknown as KernelExports;
   }
 
+  /** Bytes of the whole memory. */
+  get sizeBytes(): number {
+    return this.#memory.buffer.byteLength;
+  }
+
   /**
    * A new vector of zeros.
    *

@@ -57,10 +57,12 @@ export {
   type LengthSummary,
   type OpenStoreOptions,
   type PartDescription,
+  type PromptAnswer,
   type PutOptions,
   type Query,
   readDataset,
   type ReadDatasetOptions,
+  readPairs,
   type StoredDocument,
   syntheticDataset,
   type SyntheticOptions,
@@ -98,6 +100,12 @@ export * from "./src/tensor/mod.ts";
 
 // Models, and their weights in and out ───────────────────────────────────────────────────────────
 export * from "./src/model/mod.ts";
+
+// Models of the Hub and of folders, with tokenizers, adapters and value heads ────────────────────
+export * from "./src/hub/mod.ts";
+
+// Texts from models ──────────────────────────────────────────────────────────────────────────────
+export * from "./src/generate/mod.ts";
 
 // Programs recorded as graphs, gradients included, and written as ONNX ───────────────────────────
 export * from "./src/graph/mod.ts";

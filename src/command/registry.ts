@@ -4,6 +4,9 @@ import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
 import { evaluateModel } from "./evaluate_model.ts";
 import { exportCommand } from "./export.ts";
+import { exportModelCommand } from "./export_model.ts";
+import { fineTuneCommand } from "./fine_tune.ts";
+import { generateText } from "./generate_text.ts";
 import { prepareData } from "./prepare_data.ts";
 import { retrieve } from "./retrieve.ts";
 import { trainDsiCommand } from "./train_dsi.ts";
@@ -16,5 +19,8 @@ export const commands: readonly Command[] = [
   evaluateModel,
   retrieve,
   exportCommand,
+  generateText,
+  fineTuneCommand,
+  exportModelCommand,
   doctor,
 ];

@@ -16,6 +16,7 @@ export {
   readDocuments,
   readQueries,
 } from "./read_dataset.ts";
+export { type PromptAnswer, readPairs } from "./read_pairs.ts";
 export {
   DocumentStore,
   type FullTextHit,

@@ -3,7 +3,7 @@ import { DeepragError } from "../errors.ts";
 import { logSumExp } from "./_rows.ts";
 import type { GeneratedText } from "./generate.ts";
 import type { LogitsProcessor } from "./logits_processors.ts";
-import type { BeamOptions, GenerateOptions } from "./options.ts";
+import type { GenerateOptions, TextBeamOptions } from "./options.ts";
 import type { SequenceState } from "./sequence_model.ts";
 
 /** A text on the way. */
@@ -66,7 +66,7 @@ export interface TextStart {
 export type BeamSearchOptions = Omit<GenerateOptions, "maxNewTokens"> & {
   readonly stopTokens: readonly number[];
   readonly processors: readonly LogitsProcessor[];
-  readonly beam: BeamOptions;
+  readonly beam: TextBeamOptions;
 };
 
 /** The texts a search ends with. */

@@ -151,14 +151,16 @@ export function decoderBranches(config: T5Config, parameters: Parameters): Decod
     encoder_attention_mask: ids("B", "S"),
     input_ids: ids("B", "T"),
   };
-  const cacheInputs = Object.fromEntries(layers.flatMap((i) =>
-    (["decoder", "encoder"] as const).flatMap((side) =>
-      (["key", "value"] as const).map((part): [string, ProgramInput] => [
-        `past_key_values.${cached(i, side, part)}`,
-        { dtype: "float32", shape: ["B", heads, side === "decoder" ? "P" : "S", headWidth] },
-      ])
-    )
-  ));
+  const cacheInputs = Object.fromEntries(
+    layers.flatMap((i) =>
+      (["decoder", "encoder"] as const).flatMap((side) =>
+        (["key", "value"] as const).map((part): [string, ProgramInput] => [
+          `past_key_values.${cached(i, side, part)}`,
+          { dtype: "float32", shape: ["B", heads, side === "decoder" ? "P" : "S", headWidth] },
+        ])
+      )
+    ),
+  );
   const decode = (
     x: Tensors,
     cache: readonly KeysValues[],

@@ -187,7 +187,9 @@ class Seq2SeqFileState implements SequenceState {
     }
     const { inputIds, isToken } = leftPadded(tokens, this.#sizes.vocabSize);
     if (isToken.data.includes(0)) {
-      throw new ShapeError("Cannot extend rows of an encoder-decoder by different numbers of tokens");
+      throw new ShapeError(
+        "Cannot extend rows of an encoder-decoder by different numbers of tokens",
+      );
     }
     const outputs = await this.#decoder.run({
       ...this.#seen,

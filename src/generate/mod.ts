@@ -9,9 +9,9 @@ export { generate, type GeneratedText } from "./generate.ts";
 export { type CacheSizes, KeyValueCache } from "./key_value_cache.ts";
 export * from "./logits_processors.ts";
 export {
-  type BeamOptions,
   type GenerateOptions,
   type SamplingOptions,
+  type TextBeamOptions,
   type TokenEvent,
 } from "./options.ts";
 export type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";

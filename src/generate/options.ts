@@ -17,7 +17,7 @@ export interface SamplingOptions {
 }
 
 /** Search for likely texts. */
-export interface BeamOptions {
+export interface TextBeamOptions {
   /** K, texts pursued at the same time. */
   beams: number;
   /** A text's log-probability is divided by its length to this power. Default 1. */
@@ -54,7 +54,7 @@ export interface GenerateOptions {
   /** Choose tokens at random. */
   sampling?: SamplingOptions;
   /** Search for likely texts. Not together with sampling. */
-  beam?: BeamOptions;
+  beam?: TextBeamOptions;
   /** Penalty of tokens that stand in the text already. Default 1: none. */
   repetitionPenalty?: number;
   /** Further processors, before temperature, top k and top p. */

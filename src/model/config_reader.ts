@@ -109,17 +109,23 @@ const ONLY: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 const isNumber = (x: unknown): x is number => typeof x === "number" && Number.isFinite(x);
-const isInteger = (x: unknown): x is number => Number.isSafeInteger(x);
+/** Whether `x` is an integer that is exact. */
+export const isInteger = (x: unknown): x is number => Number.isSafeInteger(x);
 
-/** Sizes beyond this are no models but mistakes. */
-const MAX_SIZE = 2 ** 31 - 1;
+/** Sizes beyond these are no models but mistakes. */
+const MAX_SIZE = 2 ** 31 - 1, MAX_LAYERS = 1000;
 
 /** Rules that several fields share. */
 export const RULES = {
   size: ["a positive integer", (x) => isInteger(x) && x > 0 && x <= MAX_SIZE] as Rule,
+  layers: [
+    `an integer from 1 to ${MAX_LAYERS}`,
+    (x) => isInteger(x) && x > 0 && x <= MAX_LAYERS,
+  ] as Rule,
   token: [
     "a token id below vocab_size",
-    (x, c) => isInteger(x) && x >= 0 && x < (c.vocabSize as number),
+    // Where the size itself is wrong, that is told, and not every token too.
+    (x, c) => isInteger(x) && x >= 0 && !(isInteger(c.vocabSize) && x >= c.vocabSize),
   ] as Rule,
   flag: ["true or false", (x) => typeof x === "boolean"] as Rule,
   positive: ["a positive number", (x) => isNumber(x) && x > 0] as Rule,

@@ -113,7 +113,7 @@ export function decoderStates(
   const context: DecoderContext = { params, config, dropout: rates, lora };
   const { vocabSize: V, modelWidth: D, layers } = config;
   const names = decoderNames(config);
-  const dims: Dims = { D, V };
+  const dims: Dims = { D, V, J: config.keyValueHeads, E: config.headWidth };
   namedInts(inputIds, "B S", dims, { as: "inputIds" });
   if (isToken) named(isToken, "B S", dims, { as: "isToken" });
   if (past && past.keysValues.length !== layers) {
@@ -121,6 +121,10 @@ export function decoderStates(
       `Cannot go on with ${layers} layers: the past has keys of ${past.keysValues.length}`,
     );
   }
+  if (past) named(past.isToken, "B P", dims, { as: "isToken of the past" });
+  past?.keysValues.forEach(({ keys }, i) =>
+    named(keys as Tensor, "B J P E", dims, { as: `keys of the past in layer ${i}` })
+  );
   const positions = inputs.positions ??
     tokenPositions(isToken ?? named(tf.ones([dims.B, dims.S]), "B S", dims), past?.isToken);
   namedInts(positions, "B S", dims, { as: "positions" });

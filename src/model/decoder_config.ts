@@ -1,7 +1,7 @@
 /** Sizes and choices of GPT-2, Llama and Qwen2, from and to Hugging Face's `config.json`. @module */
 import { ConfigError } from "../errors.ts";
 import type { RotaryOptions, RotaryScaling } from "../nn/mod.ts";
-import { type ConfigTables, placeFields, readConfig, RULES } from "./config_reader.ts";
+import { type ConfigTables, isInteger, placeFields, readConfig, RULES } from "./config_reader.ts";
 
 /** Families of decoders. */
 export type DecoderFamily = "gpt2" | "llama" | "qwen2";
@@ -111,10 +111,10 @@ const { hasQueryBias: _, hasInnerBias: __, ...QWEN2 }: Places = {
 };
 
 /** Other spellings of the same function. */
-const SPELLINGS: Readonly<Record<string, Activation>> = {
-  gelu_pytorch_tanh: "gelu_new",
-  swish: "silu",
-};
+const SPELLINGS: ReadonlyMap<unknown, Activation> = new Map([
+  ["gelu_pytorch_tanh", "gelu_new"],
+  ["swish", "silu"],
+]);
 const ACTIVATIONS: readonly unknown[] = ["gelu_new", "gelu", "relu", "silu"];
 
 const rules: ConfigTables<DecoderConfig>["rules"] = {
@@ -124,10 +124,10 @@ const rules: ConfigTables<DecoderConfig>["rules"] = {
   heads: RULES.size,
   keyValueHeads: [
     "a divisor of the number of heads",
-    (x, c) => RULES.size[1](x, c) && (c.heads as number) % (x as number) === 0,
+    (x, c) => RULES.size[1](x, c) && !(isInteger(c.heads) && c.heads % (x as number)),
   ],
   innerWidth: RULES.size,
-  layers: RULES.size,
+  layers: RULES.layers,
   maxPositions: RULES.size,
   activation: [ACTIVATIONS.join(", "), (x) => ACTIVATIONS.includes(x)],
   epsilon: RULES.positive,
@@ -154,13 +154,14 @@ const isPositive = (x: unknown): x is number =>
 
 /** What transformers 5 calls `rope_parameters`, 4 `rope_theta` and `rope_scaling`. */
 function readRotary(json: Json, maxPositions: unknown, report: Report): RotaryOptions {
-  const key = json.rope_parameters ? "rope_parameters" : "rope_scaling";
+  const key = (json.rope_parameters ?? null) === null ? "rope_scaling" : "rope_parameters";
   const given = json[key] ?? {};
   if (typeof given !== "object" || Array.isArray(given)) {
     report(key, `is ${JSON.stringify(given)}, not an object`);
     return { theta: 10000 };
   }
-  const { type, rope_type: kind = type ?? "default", rope_theta: own, ...rest } = given as Json;
+  const { type, rope_type, rope_theta: own, ...rest } = given as Json;
+  const kind = rope_type ?? type ?? "default";
   const theta = own ?? json.rope_theta ?? 10000;
   if (!isPositive(theta)) {
     report("rope_theta", `is ${JSON.stringify(theta)}, not a positive number`);
@@ -202,14 +203,15 @@ function readRotary(json: Json, maxPositions: unknown, report: Report): RotaryOp
 
 /** Fields that all families derive alike. */
 function deriveCommon(config: Record<string, unknown>, report: Report, widthKey: string): void {
-  const width = config.modelWidth as number, heads = config.heads as number;
-  config.activation = SPELLINGS[config.activation as string] ?? config.activation;
+  const { modelWidth: width, heads } = config;
+  config.activation = SPELLINGS.get(config.activation) ?? config.activation;
   config.keyValueHeads ??= heads;
   if (config.headWidth === undefined) {
-    config.headWidth = width / heads;
-    if (!Number.isInteger(config.headWidth)) {
+    const known = isInteger(width) && isInteger(heads) && width > 0 && heads > 0;
+    // What is wrong with either of them is told anyway; any width will do then.
+    config.headWidth = known && width % heads === 0 ? width / heads : 2;
+    if (known && width % heads) {
       report(widthKey, `is ${width}, which ${heads} heads do not divide`);
-      config.headWidth = 1;
     }
   }
   const end = config.endTokens;
@@ -248,7 +250,7 @@ const TABLES: { readonly [F in DecoderFamily]: ConfigTables<DecoderConfig> } = {
     ],
     derive: (config, _, report) => {
       config.family = "gpt2";
-      config.innerWidth ??= 4 * (config.modelWidth as number);
+      config.innerWidth ??= isInteger(config.modelWidth) ? 4 * config.modelWidth : 4;
       config.hasInnerBias = config.hasOutputBias = true;
       deriveCommon(config, report, "n_embd");
     },

@@ -78,11 +78,11 @@ export function decoderParamSpecs(config: DecoderConfig): ParamSpecs {
   };
   normal(names.tokens, [V, D]);
   if (!config.rotary) normal(names.positions, [config.maxPositions, D]);
-  const projections = decoderProjections(config);
+  const projections = decoderProjections(config), perLayer = projections.length / config.layers;
   for (let i = 0; i < config.layers; i++) {
     const layer = names.layer(i);
     norm(`${layer}.${names.attentionNorm}`);
-    for (const p of projections.filter(({ name }) => name.startsWith(`${layer}.`))) {
+    for (const p of projections.slice(i * perLayer, (i + 1) * perLayer)) {
       const shape = isConv1d ? [p.inputs, p.outputs] : [p.outputs, p.inputs];
       normal(p.name, shape, isConv1d && p.isResidual ? (2 * config.layers) ** -0.5 : 1);
       if (p.hasBias) constant(`${p.name}.bias`, p.outputs, 0);

@@ -225,12 +225,13 @@ const TABLES: ConfigTables<LoraConfig> = {
     monteclora_config: [],
     velora_config: [],
     ensure_weight_tying: [false],
+    // Others change the model's own weights before a training (PiSSA, OLoRA, LoftQ, …).
+    init_lora_weights: [true, false, "gaussian", "eva", "orthogonal", "mica"],
   },
   // How a training started, or how another program stores its weights.
   inert: [
     "task_type",
     "inference_mode",
-    "init_lora_weights",
     "loftq_config",
     "eva_config",
     "corda_config",

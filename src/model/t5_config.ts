@@ -1,5 +1,5 @@
 /** Sizes and choices of a T5 model, from and to Hugging Face's `config.json`. @module */
-import { type ConfigTables, placeFields, readConfig, RULES } from "./config_reader.ts";
+import { type ConfigTables, isInteger, placeFields, readConfig, RULES } from "./config_reader.ts";
 
 /** Sizes and choices of a T5 model (Raffel et al. 2020). */
 export interface T5Config {
@@ -73,15 +73,15 @@ const TABLES: ConfigTables<T5Config> = {
     headWidth: RULES.size,
     heads: RULES.size,
     innerWidth: RULES.size,
-    encoderLayers: RULES.size,
-    decoderLayers: RULES.size,
+    encoderLayers: RULES.layers,
+    decoderLayers: RULES.layers,
     buckets: [
       "an even number from 4 on",
       (x, c) => RULES.size[1](x, c) && (x as number) >= 4 && (x as number) % 2 === 0,
     ],
     maxDistance: [
       "an integer above half the number of buckets",
-      (x, c) => RULES.size[1](x, c) && (x as number) > (c.buckets as number) / 2,
+      (x, c) => RULES.size[1](x, c) && !(isInteger(c.buckets) && (x as number) <= c.buckets / 2),
     ],
     feedForward: ['"relu" or "gated-gelu"', (x) => x === "relu" || x === "gated-gelu"],
     isTied: RULES.flag,

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Dims, type F32, named } from "../tensor/axes.ts";
 import type { Params, ParamSpecs } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { weight } from "./_project.ts";
 
 /** Names of the parameters; TRL's models with a value head use the same. */
 export const VALUE_WEIGHT = "v_head.summary.weight", VALUE_BIAS = "v_head.summary.bias";
@@ -30,7 +31,7 @@ export function valueHeadParamSpecs(modelWidth: number): ParamSpecs {
  * @param params Parameters of {@linkcode valueHeadParamSpecs}
  * @param hidden [B, T, D] states after the final norm
  * @returns [B, T] in the unit of the reward
- * @throws {ShapeError} If the head has another width
+ * @throws {ShapeError} If the head is missing or has another width
  * @example
  * ```ts
  * import * as tf from "@tensorflow/tfjs-core";
@@ -47,9 +48,9 @@ export function valueHead(params: Params, hidden: F32<"B T D">): F32<"B T"> {
   const dims: Dims = {};
   named(hidden, "B T D", dims, { as: "hidden" });
   const { B, T, D } = dims;
-  const weight: Tensor = named(params[VALUE_WEIGHT], "1 D", dims, { as: VALUE_WEIGHT });
-  const bias: Tensor = named(params[VALUE_BIAS], "1", dims, { as: VALUE_BIAS });
+  const gain: Tensor = weight({ params }, VALUE_WEIGHT, "1 D", dims);
+  const bias: Tensor = weight({ params }, VALUE_BIAS, "1", dims);
   const rows = tf.reshape(hidden as Tensor, [-1, D]);
-  const values = tf.add(tf.matMul(rows, weight, false, true), bias);
+  const values = tf.add(tf.matMul(rows, gain, false, true), bias);
   return named(tf.reshape(values, [B, T]), "B T", dims);
 }

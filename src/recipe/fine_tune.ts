@@ -1,5 +1,6 @@
 /** A language model fine-tuned on prompts and answers, by low-rank adapters or as a whole. @module */
 import { join } from "@std/path";
+import type { PromptAnswer } from "../data/mod.ts";
 import { ConfigError, DataError, ShapeError } from "../errors.ts";
 import { type Adapter, type LoadedModel, saveAdapter, saveModel } from "../hub/mod.ts";
 import { type LoraConfig, loraConfig } from "../model/mod.ts";
@@ -11,18 +12,10 @@ import {
   tensorsOf,
   type TextExample,
   textModel,
-  trainModel,
   type TrainingRecord,
+  trainModel,
   type TrainModelResult,
 } from "../train/mod.ts";
-
-/** A prompt and the answer to learn. */
-export interface TextPair {
-  /** What is given; may be empty for a model that continues texts. */
-  readonly prompt: string;
-  /** What is to be written. */
-  readonly answer: string;
-}
 
 /** Choices of {@linkcode fineTune}. */
 export interface FineTuneOptions {
@@ -73,7 +66,7 @@ export interface FineTuned {
 }
 
 /** Tokens of a pair. The answer ends with the model's end token. */
-function exampleOf(model: LoadedModel, { prompt, answer }: TextPair): TextExample {
+function exampleOf(model: LoadedModel, { prompt, answer }: PromptAnswer): TextExample {
   const { config } = model, tokenizer = model.tokenizer!;
   const end = config.family === "t5" ? config.endToken : config.endTokens[0];
   const ids = tokenizer.encode(answer, { addSpecialTokens: false });
@@ -96,7 +89,7 @@ function exampleOf(model: LoadedModel, { prompt, answer }: TextPair): TextExampl
  */
 export async function fineTune(
   model: LoadedModel,
-  pairs: readonly TextPair[],
+  pairs: readonly PromptAnswer[],
   options: FineTuneOptions = {},
 ): Promise<FineTuned> {
   const { steps = 100, batchSize = 8, seed = 0, clipNorm = 1, folder, resume = false } = options;

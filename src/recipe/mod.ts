@@ -25,7 +25,30 @@ export {
   loadIndex,
   saveIndex,
 } from "./index_folder.ts";
+export {
+  type ExportedFile,
+  exportModel,
+  type ExportModelOptions,
+  type ExportPrecision,
+  PRECISION_SUFFIX,
+} from "./export_model.ts";
+export { fineTune, type FineTuned, type FineTuneOptions } from "./fine_tune.ts";
+export {
+  LanguageModel,
+  openExportedLanguageModel,
+  openLanguageModel,
+  type OpenLanguageModelOptions,
+  type TextOptions,
+  type WrittenText,
+} from "./language_model.ts";
 export { loadDataset } from "./load_dataset.ts";
+export {
+  type ExportFigures,
+  formatExportFigures,
+  measureExport,
+  type MeasureExportOptions,
+} from "./measure_export.ts";
+export { openExported, type OpenExportedOptions } from "./open_exported.ts";
 export {
   EXPORT_FOLDER,
   findTrainedRun,

@@ -2,8 +2,8 @@
 import { ShapeError } from "../errors.ts";
 import type { Program, ProgramInput } from "../graph/program.ts";
 import {
-  type DecoderModel,
   decoderLoss,
+  type DecoderModel,
   type LoraConfig,
   loraParamSpecs,
   type LoraScaling,
@@ -11,8 +11,8 @@ import {
   type Model,
   modelParamSpecs,
   modelProjections,
-  type T5Model,
   t5Loss,
+  type T5Model,
 } from "../model/mod.ts";
 import { IGNORE } from "../nn/mod.ts";
 import type { ParameterStore } from "../runtime/parameter_store.ts";
@@ -120,9 +120,7 @@ export function textModel(
   const { config, tensors } = model;
   const { lora, adapters, seed = 0, maxTokens = Infinity } = options;
   const scaling = lora && loraScaling(lora, { isTraining: true });
-  const specs = lora
-    ? loraParamSpecs(lora, modelProjections(config))
-    : modelParamSpecs(config);
+  const specs = lora ? loraParamSpecs(lora, modelProjections(config)) : modelParamSpecs(config);
   const target = config.family === "t5" ? "T" : "S";
   const trainingProgram: Program = {
     name: `${config.family}_training`,

@@ -21,6 +21,7 @@ import { onnxExecutor } from "../src/runtime/onnx_executor.ts";
 import type { Executable } from "../src/runtime/executor.ts";
 import { type HostTensor, hostTensor, sizeOf } from "../src/tensor/host_tensor.ts";
 import { randomStream } from "../src/tensor/random.ts";
+import { startPeer } from "./_peer.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["python", "documents", "digits", "base", "beam", "rounds", "threads"],
@@ -99,44 +100,20 @@ interface Answer {
 }
 
 /** transformers, or nothing where there is none. */
-async function startPeer(
+async function startTransformers(
   folder: string,
 ): Promise<{ ask: (q: Question) => Promise<Answer>; stop: () => void } | undefined> {
   const script = new URL("search_transformers.py", import.meta.url).pathname;
-  let child: Deno.ChildProcess;
-  try {
-    child = new Deno.Command(options.python, {
-      args: [script, folder, String(beam), String(threads)],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-  } catch {
-    return undefined;
-  }
-  const chunks = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const writer = child.stdin.getWriter();
-  const read = async (): Promise<Record<string, unknown> | undefined> => {
-    let text = "";
-    while (!text.includes("\n")) {
-      const { value, done } = await chunks.read();
-      if (done) return undefined;
-      text += value;
-    }
-    return JSON.parse(text);
-  };
-  const hello = await read();
-  if (!hello) return undefined;
-  console.log(`peer: transformers ${hello.transformers}, torch ${hello.torch}, ${threads} threads`);
+  const args = [script, folder, String(beam), String(threads)];
+  const peer = await startPeer<{ ids: number[][]; mask: number[][] }, Answer>(options.python, args);
+  if (!peer) return undefined;
+  const { transformers, torch } = peer.hello;
+  console.log(`peer: transformers ${transformers}, torch ${torch}, ${threads} threads`);
+  const rows = (t: HostTensor): number[][] =>
+    Array.from({ length: t.shape[0] }, (_, b) => [...t.data.slice(b * S, (b + 1) * S)]);
   return {
-    ask: async ({ inputIds, isToken }) => {
-      const rows = (t: HostTensor): number[][] =>
-        Array.from({ length: t.shape[0] }, (_, b) => [...t.data.slice(b * S, (b + 1) * S)]);
-      const line = JSON.stringify({ ids: rows(inputIds), mask: rows(isToken) });
-      await writer.write(new TextEncoder().encode(`${line}\n`));
-      return await read() as unknown as Answer;
-    },
-    stop: () => void writer.close().catch(() => {}),
+    ask: ({ inputIds, isToken }) => peer.ask({ ids: rows(inputIds), mask: rows(isToken) }),
+    stop: peer.stop,
   };
 }
 
@@ -188,7 +165,7 @@ for (const normalise of ["vocabulary", "trie"] as const) {
   variants[normalise] = await executor.compile(program, { constants: weights, dialect: "export" });
   console.log(`recorded and compiled (${normalise}): ${Math.round(performance.now() - start)} ms`);
 }
-const peer = await startPeer(folder);
+const peer = await startTransformers(folder);
 
 console.log(`${documents} documents, ${digits} digits of base ${base}, beam ${beam}, median ms`);
 for (const B of [1, 32]) {

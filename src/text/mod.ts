@@ -1,4 +1,10 @@
-/** Tokenizers and their training, sentences and words, BM25 and TF-IDF. @module */
+/** Tokenizers and their training, chat templates, sentences and words, BM25 and TF-IDF. @module */
+export {
+  addTokens,
+  type ExtendedTokenizer,
+  type NewToken,
+  type TokenizerFiles,
+} from "./add_tokens.ts";
 export {
   bm25Index,
   type Bm25Options,
@@ -9,13 +15,22 @@ export {
   topScores,
 } from "./bm25.ts";
 export { type BpeOptions, type BpeProgress, trainBpe } from "./bpe_trainer.ts";
+export {
+  applyChatTemplate,
+  type ChatMessage,
+  type ChatOptions,
+  type ChatTemplateFiles,
+  encodeChat,
+} from "./chat_template.ts";
 export { padBatch, type PaddedBatch, type PadOptions } from "./pad_batch.ts";
 export { sentences } from "./sentences.ts";
 export { type StemOptions, trainStemTokenizer } from "./stem_tokenizer.ts";
 export { STOP_WORDS } from "./stop_words.ts";
 export { termCounts, tfIdf } from "./term_matrix.ts";
+export { TextStream } from "./text_stream.ts";
 export {
   type DecodeOptions,
+  type Decoding,
   type EncodeOptions,
   loadTokenizer,
   type Tokenizer,

@@ -8,18 +8,23 @@ export interface PadOptions {
   padId: number;
   /** S: length of every row. Default: that of the longest list, at least 1. */
   padTo?: number;
+  /**
+   * Where padding stands. Default `"right"`; `"left"` puts the last token of every row at the same place,
+   * where a model that goes on writing needs it.
+   */
+  side?: "left" | "right";
 }
 
 /** A padded batch. */
 export interface PaddedBatch {
-  /** [B, S] token ids, `padId` behind the end of each list. */
+  /** [B, S] token ids, `padId` behind the end of each list or before its start. */
   readonly inputIds: HostTensor<"int32">;
   /** [B, S] 1 where a token stands, 0 where there is padding. */
   readonly isToken: HostTensor<"float32">;
 }
 
 /**
- * Lists of ids as one batch, padded on the right.
+ * Lists of ids as one batch, padded on one side.
  *
  * @param idLists B lists of token ids
  * @throws {ShapeError} If a list is longer than `padTo`
@@ -31,13 +36,14 @@ export interface PaddedBatch {
  * assertEquals(inputIds.shape, [2, 2]);
  * assertEquals([...inputIds.data], [5, 6, 7, 0]);
  * assertEquals([...isToken.data], [1, 1, 1, 0]);
+ * assertEquals([...padBatch([[5, 6], [7]], { padId: 0, side: "left" }).inputIds.data], [5, 6, 0, 7]);
  * ```
  */
 export function padBatch(
   idLists: readonly ArrayLike<number>[],
   options: PadOptions,
 ): PaddedBatch {
-  const { padId } = options;
+  const { padId, side = "right" } = options;
   const length = options.padTo ?? idLists.reduce((most, ids) => Math.max(most, ids.length), 1);
   const shape = [idLists.length, length];
   const inputIds = new Int32Array(idLists.length * length).fill(padId);
@@ -48,8 +54,9 @@ export function padBatch(
         `Cannot pad to ${length} tokens: row ${row} has ${ids.length}; cut it first`,
       );
     }
-    inputIds.set(ids, row * length);
-    isToken.fill(1, row * length, row * length + ids.length);
+    const start = row * length + (side === "left" ? length - ids.length : 0);
+    inputIds.set(ids, start);
+    isToken.fill(1, start, start + ids.length);
   });
   return {
     inputIds: hostTensor("int32", inputIds, shape),

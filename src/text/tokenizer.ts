@@ -1,6 +1,13 @@
 /** Text to token ids and back, by any `tokenizer.json`. @module */
-import { Tokenizer as HfTokenizer } from "@huggingface/tokenizers";
-import { DataError } from "../errors.ts";
+import { DataError, DeepragError } from "../errors.ts";
+import { addedTokensOf, type Stretch, TokenFinder } from "./_added_tokens.ts";
+import { cleanUp, decoderOf, type Stage } from "./_decoder.ts";
+import { type Normalize, normalizerOf } from "./_normalizer.ts";
+import { type PostProcess, postProcessorOf } from "./_post_processor.ts";
+import { type Cut, preTokenizerOf } from "./_pre_tokenizer.ts";
+import { fail, isObject, type JsonObject, show } from "./_tokenizer_part.ts";
+import { type WordModel, wordModelOf } from "./_word_model.ts";
+import type { AddedTokenJson } from "./tokenizer_json.ts";
 
 /** Options of {@linkcode Tokenizer.encode}. */
 export interface EncodeOptions {
@@ -12,6 +19,19 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Whether to leave out special tokens, padding and the end token. Default `true`. */
   skipSpecialTokens?: boolean;
+}
+
+/** Decodes ids one after another. What it gives, put together, is the text of all of them. */
+export interface Decoding {
+  /**
+   * Takes the next id.
+   *
+   * @returns The text that is certain now and was not before
+   * @throws {DataError} If no token has this id
+   */
+  push(id: number): string;
+  /** The rest of the text. Nothing may be pushed after it. */
+  end(): string;
 }
 
 /** Turns text into token ids and back. */
@@ -38,16 +58,13 @@ export interface Tokenizer {
    * @throws {DataError} If an id is not in the vocabulary
    */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
+  /** Begins to decode ids that come one after another. */
+  startDecoding(options?: DecodeOptions): Decoding;
   /** The id of a token as the vocabulary spells it. */
   tokenToId(token: string): number | undefined;
   /** The token of an id as the vocabulary spells it. */
   idToToken(id: number): string | undefined;
 }
-
-type JsonObject = Record<string, unknown>;
-
-const PARTS = ["normalizer", "pre_tokenizer", "post_processor", "decoder"] as const;
-const MODELS = ["BPE", "Unigram", "WordLevel", "WordPiece"];
 
 /** Usual spellings, tried when no configuration names the token. */
 const USUAL = {
@@ -56,60 +73,21 @@ const USUAL = {
   unk_token: ["<unk>", "[UNK]"],
 } as const;
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function fail(state: string, cause?: unknown): never {
-  throw new DataError(`Cannot load the tokenizer: ${state}`, {}, { cause });
-}
-
-/** Checks what the library would trip over later or not at all. */
-function checked(tokenizerJson: unknown): JsonObject & { model: JsonObject } {
-  if (!isObject(tokenizerJson)) {
-    fail("tokenizer.json does not hold an object; pass the parsed JSON, not its text or path");
-  }
-  const { model, added_tokens: added = [] } = tokenizerJson;
-  if (!isObject(model)) fail('tokenizer.json has no "model"; is it another file?');
-  if (model.type !== undefined && !MODELS.includes(String(model.type))) {
-    fail(`its model type is ${JSON.stringify(model.type)}; known types are ${MODELS.join(", ")}`);
-  }
-  if (!isObject(model.vocab) && !Array.isArray(model.vocab)) {
-    fail(
-      `its model has no vocabulary: "model.vocab" is ${
-        model.vocab === null ? null : typeof model.vocab
-      }`,
-    );
-  }
-  if (isObject(model.vocab)) {
-    for (const [token, id] of Object.entries(model.vocab)) {
-      if (!Number.isInteger(id) || Number(id) < 0) {
-        fail(`token ${JSON.stringify(token)} has the id ${JSON.stringify(id)}, not a whole number`);
-      }
-    }
-  }
-  if (model.type === "BPE" && !Array.isArray(model.merges)) {
-    fail('its BPE model has no list of merges: "model.merges" is missing');
-  }
-  if (!Array.isArray(added)) fail('"added_tokens" is not a list');
-  for (const token of added) {
-    if (!isObject(token) || typeof token.content !== "string" || !Number.isInteger(token.id)) {
-      fail(`an added token needs "id" and "content", but one is ${JSON.stringify(token)}`);
-    }
-  }
-  const complete: JsonObject & { model: JsonObject } = {
-    ...tokenizerJson,
-    model,
-    added_tokens: added,
-  };
-  for (const part of PARTS) complete[part] ??= null;
-  return complete;
-}
-
 /** The text of a token as a configuration gives it: plain, or as an object with `content`. */
 function tokenText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   return isObject(value) && typeof value.content === "string" ? value.content : undefined;
+}
+
+/** The parts of a file, ready to be used. */
+interface Parts {
+  readonly added: readonly AddedTokenJson[];
+  readonly normalize: Normalize;
+  readonly cut: Cut;
+  readonly model: WordModel;
+  readonly postProcess: PostProcess;
+  readonly decoder: Stage;
+  readonly names: Readonly<Record<keyof typeof USUAL, string | undefined>>;
 }
 
 class HostTokenizer implements Tokenizer {
@@ -117,41 +95,85 @@ class HostTokenizer implements Tokenizer {
   readonly padId: number | undefined;
   readonly eosId: number | undefined;
   readonly unkId: number | undefined;
-  readonly #inner: HfTokenizer;
+  readonly #parts: Parts;
+  readonly #addedIds: ReadonlyMap<string, number>;
+  readonly #tokens: ReadonlyMap<number, string>;
   readonly #special: ReadonlySet<number>;
+  readonly #asWritten: TokenFinder;
+  readonly #normalized: TokenFinder;
 
-  constructor(inner: HfTokenizer, names: Record<keyof typeof USUAL, string | undefined>) {
-    this.#inner = inner;
+  constructor(parts: Parts) {
+    const { added, model, names } = parts;
+    this.#parts = parts;
+    this.#addedIds = new Map(added.map(({ content, id }) => [content, id]));
+    const tokens = new Map<number, string>();
     let size = 0;
-    for (const id of inner.get_vocab().values()) size = Math.max(size, id + 1);
+    for (const [token, id] of model.vocab) {
+      tokens.set(id, token);
+      if (id >= size) size = id + 1;
+    }
+    for (const { content, id } of added) {
+      tokens.set(id, content);
+      if (id >= size) size = id + 1;
+    }
+    this.#tokens = tokens;
     this.vocabSize = size;
     const find = (name: keyof typeof USUAL): number | undefined =>
       (names[name] === undefined ? USUAL[name] : [names[name]])
         .map((token) => this.tokenToId(token)).find((id) => id !== undefined);
     this.padId = find("pad_token");
     this.eosId = find("eos_token");
-    this.unkId = inner.model?.unk_token_id ?? find("unk_token");
-    const special = new Set<number>();
-    for (const [id, token] of inner.get_added_tokens_decoder()) if (token.special) special.add(id);
+    this.unkId = model.unkId ?? find("unk_token");
+    const special = new Set(added.filter((token) => token.special).map(({ id }) => id));
     if (this.padId !== undefined) special.add(this.padId);
     if (this.eosId !== undefined) special.add(this.eosId);
     this.#special = special;
+    const asWritten = added.filter((token) => !token.normalized);
+    const normalized = added.filter((token) => token.normalized);
+    this.#asWritten = new TokenFinder(asWritten.map((token) => [token.content, token]));
+    this.#normalized = new TokenFinder(
+      normalized.map((token) => [parts.normalize(token.content), token]),
+    );
+    for (const id of parts.postProcess([])) {
+      if (!tokens.has(id)) fail(`its PostProcessor adds the id ${id}, which no token has`);
+    }
+  }
+
+  #encodeStretch(stretch: Stretch, ids: number[]): void {
+    const { cut, model } = this.#parts;
+    if (stretch.id !== undefined) ids.push(stretch.id);
+    else {
+      for (const word of cut(stretch.text, stretch.isFirst)) {
+        const missing = word === "" ? undefined : model.encode(word, ids);
+        if (missing === undefined) continue;
+        throw new DataError(
+          `Cannot encode ${show(stretch.text)}: the vocabulary has no ${show(missing)} and no ` +
+            `unknown token to stand for it`,
+        );
+      }
+    }
   }
 
   encode(text: string, options: EncodeOptions = {}): Int32Array {
     const { addSpecialTokens = true } = options;
-    const { ids, tokens } = this.#inner.encode(text, { add_special_tokens: addSpecialTokens });
-    const out = new Int32Array(ids.length);
-    for (let i = 0; i < ids.length; i++) {
-      if (ids[i] === undefined) {
-        throw new DataError(
-          `Cannot encode ${JSON.stringify(text.slice(0, 40))}: the vocabulary has no ` +
-            `${JSON.stringify(tokens[i])} and no unknown token to stand for it`,
-        );
+    const { normalize, postProcess } = this.#parts;
+    const ids: number[] = [];
+    try {
+      for (const outer of this.#asWritten.split(text.toWellFormed())) {
+        if (outer.id !== undefined) ids.push(outer.id);
+        else {
+          for (const inner of this.#normalized.split(normalize(outer.text))) {
+            this.#encodeStretch({ ...inner, isFirst: inner.isFirst && outer.isFirst }, ids);
+          }
+        }
       }
-      out[i] = ids[i];
+    } catch (cause) {
+      if (cause instanceof DeepragError) throw cause;
+      // A pattern of the file can exhaust the stack or the longest string there can be.
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new DataError(`Cannot encode ${show(text)}: ${why}`, {}, { cause });
     }
-    return out;
+    return Int32Array.from(addSpecialTokens ? postProcess(ids) : ids);
   }
 
   encodeBatch(texts: Iterable<string>, options: EncodeOptions = {}): Int32Array[] {
@@ -159,34 +181,68 @@ class HostTokenizer implements Tokenizer {
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
+    const decoding = this.startDecoding(options);
+    const pieces: string[] = [];
+    for (let i = 0; i < ids.length; i++) pieces.push(decoding.push(ids[i]));
+    pieces.push(decoding.end());
+    return pieces.join("");
+  }
+
+  startDecoding(options: DecodeOptions = {}): Decoding {
     const { skipSpecialTokens = true } = options;
-    const kept: number[] = [];
-    for (let i = 0; i < ids.length; i++) {
-      if (this.idToToken(ids[i]) === undefined) {
-        throw new DataError(
-          `Cannot decode id ${ids[i]}: the vocabulary holds ids 0 to ${this.vocabSize - 1}`,
-        );
-      }
-      if (!skipSpecialTokens || !this.#special.has(ids[i])) kept.push(ids[i]);
-    }
-    return kept.length === 0 ? "" : this.#inner.decode(kept);
+    let text = "";
+    const sink = this.#parts.decoder({
+      write(piece): void {
+        text += piece;
+      },
+      end(): void {},
+    });
+    const take = (): string => {
+      const taken = text;
+      text = "";
+      return taken;
+    };
+    return {
+      push: (id): string => {
+        const token = this.#tokens.get(id);
+        if (token === undefined) {
+          throw new DataError(
+            `Cannot decode id ${id}: no token has it; ids run from 0 to ${this.vocabSize - 1}`,
+          );
+        }
+        if (!skipSpecialTokens || !this.#special.has(id)) sink.write(token, true);
+        return take();
+      },
+      end(): string {
+        sink.end();
+        return take();
+      },
+    };
   }
 
   tokenToId(token: string): number | undefined {
-    return this.#inner.token_to_id(token);
+    return this.#addedIds.get(token) ?? this.#parts.model.vocab.get(token);
   }
 
   idToToken(id: number): string | undefined {
-    return this.#inner.id_to_token(id);
+    return this.#tokens.get(id);
   }
 }
 
 /**
- * The tokenizer that a `tokenizer.json` describes.
+ * The tokenizer that a `tokenizer.json` describes: the same ids and texts as Python's `tokenizers` gives
+ * for it. The models themselves are those of `@huggingface/tokenizers`.
  *
- * Departures from `@huggingface/tokenizers`, which does the work: parts left out of the file count as
- * `null`; the unknown token of a word-level model is taken from the file; decoding keeps spaces before
- * punctuation unless the configuration asks for `clean_up_tokenization_spaces`.
+ * Parts left out of the file count as `null`. Departures from Python: lone surrogates count as U+FFFD;
+ * `truncation`, `padding` and `dropout` are ignored; decoding also leaves out the padding and end token
+ * where the file does not call them special, gives an added token as the file spells it even where it is
+ * looked for in normalised text, and takes spaces before punctuation out where `tokenizer_config.json`
+ * asks for `clean_up_tokenization_spaces`. `BertNormalizer` is the library's approximation. Characters
+ * younger than the Unicode tables of one side may be cut differently. BPE with a
+ * `continuing_subword_prefix` and pre-tokenization by `UnicodeScripts` are refused.
+ *
+ * A file may come from anybody: whatever is wrong in it is an error, and none of its ids or lengths is
+ * taken on trust. Only its regular expressions are: one that backtracks without end cannot be stopped.
  *
  * @param tokenizerJson Parsed content of `tokenizer.json`
  * @param tokenizerConfig Parsed content of `tokenizer_config.json`: names the padding and end tokens.
@@ -205,20 +261,31 @@ class HostTokenizer implements Tokenizer {
  * ```
  */
 export function loadTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown = {}): Tokenizer {
-  const json = checked(tokenizerJson);
-  if (!isObject(tokenizerConfig)) fail("tokenizer_config.json does not hold an object");
-  const names = {
-    pad_token: tokenText(tokenizerConfig.pad_token),
-    eos_token: tokenText(tokenizerConfig.eos_token),
-    unk_token: tokenText(tokenizerConfig.unk_token) ?? tokenText(json.model.unk_token),
-  };
-  const config: JsonObject = { clean_up_tokenization_spaces: false, ...tokenizerConfig };
-  for (const [name, text] of Object.entries(names)) if (text !== undefined) config[name] = text;
-  let inner: HfTokenizer;
-  try {
-    inner = new HfTokenizer(json, config);
-  } catch (cause) {
-    fail(cause instanceof Error ? cause.message : String(cause), cause);
+  if (!isObject(tokenizerJson)) {
+    fail("tokenizer.json does not hold an object; pass the parsed JSON, not its text or path");
   }
-  return new HostTokenizer(inner, names);
+  if (!isObject(tokenizerConfig)) fail("tokenizer_config.json does not hold an object");
+  const { normalizer, pre_tokenizer, post_processor, decoder, added_tokens } = tokenizerJson;
+  const model = wordModelOf(tokenizerJson.model);
+  const added = addedTokensOf(added_tokens);
+  const addedIds = new Map(added.map(({ content, id }) => [content, id]));
+  const stage = decoderOf(decoder);
+  const cleans = tokenizerConfig.clean_up_tokenization_spaces === true;
+  const modelJson = tokenizerJson.model as JsonObject;
+  return new HostTokenizer({
+    added,
+    model,
+    normalize: normalizerOf(normalizer),
+    cut: preTokenizerOf(pre_tokenizer),
+    postProcess: postProcessorOf(
+      post_processor,
+      (token) => addedIds.get(token) ?? model.vocab.get(token),
+    ),
+    decoder: cleans ? (next): ReturnType<Stage> => stage(cleanUp(next)) : stage,
+    names: {
+      pad_token: tokenText(tokenizerConfig.pad_token),
+      eos_token: tokenText(tokenizerConfig.eos_token),
+      unk_token: tokenText(tokenizerConfig.unk_token) ?? tokenText(modelJson.unk_token),
+    },
+  });
 }

@@ -77,7 +77,7 @@ Deno.test("a broken file is named by what is wrong with it", () => {
   assertThrows(() => loadTokenizer(WORDS, []), DataError, "tokenizer_config.json does not hold");
 });
 
-Deno.test("rows are padded on the right to the longest or a given length", () => {
+Deno.test("rows are padded on either side to the longest or a given length", () => {
   const { inputIds, isToken } = padBatch([[7], [], [8, 9]], { padId: 1, padTo: 3 });
   assertEquals([inputIds.dtype, inputIds.shape], ["int32", [3, 3]]);
   assertEquals([...inputIds.data], [7, 1, 1, 1, 1, 1, 8, 9, 1]);
@@ -85,5 +85,8 @@ Deno.test("rows are padded on the right to the longest or a given length", () =>
   assertEquals([...isToken.data], [1, 0, 0, 0, 0, 0, 1, 1, 0]);
   assertEquals(padBatch([[1, 2], [3]], { padId: 0 }).inputIds.shape, [2, 2]);
   assertEquals(padBatch([[]], { padId: 0 }).inputIds.shape, [1, 1]);
+  const left = padBatch([[7], [], [8, 9]], { padId: 1, padTo: 3, side: "left" });
+  assertEquals([...left.inputIds.data], [1, 1, 7, 1, 1, 1, 1, 8, 9]);
+  assertEquals([...left.isToken.data], [0, 0, 1, 0, 0, 0, 0, 1, 1]);
   assertThrows(() => padBatch([[1], [1, 2]], { padId: 0, padTo: 1 }), ShapeError, "row 1 has 2");
 });

@@ -64,6 +64,11 @@ width: 1024
 family: lexical
 width: 256
 `,
+  "model/t5_pretrained": `# yaml-language-server: $schema=../schema.json#/$defs/model
+# A published T5 with its own tokenizer. A folder in Hugging Face layout can stand in the place of the id.
+family: t5
+pretrained: google-t5/t5-small
+`,
   "model/t5_small": `# yaml-language-server: $schema=../schema.json#/$defs/model
 # The sizes of T5-small (60 M parameters), from random weights.
 family: t5

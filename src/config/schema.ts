@@ -85,8 +85,12 @@ const lexical = section("Learned weighted sum of stem embeddings.", {
   ),
 });
 
-const t5 = section("T5 encoder-decoder, trained from scratch.", {
+const t5 = section("T5 encoder-decoder, from random numbers or from a pretrained model.", {
   family: z.literal("t5").describe("Family of the model."),
+  pretrained: optionalText(
+    "T5 to start from: a folder in Hugging Face layout or an id of the Hub. Its tokenizer and sizes are " +
+      "taken too, the keys below do not count but for dropout_rate; null means random numbers.",
+  ),
   vocab_size: whole("Tokens of the byte-level BPE vocabulary.", {
     min: 300,
     max: 1_000_000,

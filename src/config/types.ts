@@ -49,10 +49,16 @@ export interface LexicalModelConfig {
   readonly head: "tree" | "leaf";
 }
 
-/** T5 encoder-decoder, trained from scratch. */
+/** T5 encoder-decoder, from random numbers or from a pretrained model. */
 export interface T5ModelConfig {
   /** Family of the model. */
   readonly family: "t5";
+  /**
+   * T5 to start from: a folder in Hugging Face layout or an id of the Hub. Its tokenizer and
+   * sizes are taken too, the keys below do not count but for dropout_rate; null means random
+   * numbers. Default: null.
+   */
+  readonly pretrained: string | null;
   /** Tokens of the byte-level BPE vocabulary. Default: 8192. */
   readonly vocab_size: number;
   /** Width of the residual stream. Default: 256. */

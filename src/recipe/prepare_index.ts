@@ -1,5 +1,5 @@
 /** From documents and questions to everything a training of an index needs. @module */
-import type { ResolvedConfig } from "../config/mod.ts";
+import type { ResolvedConfig, T5ModelConfig } from "../config/mod.ts";
 import type { Dataset } from "../data/mod.ts";
 import {
   assignDocids,
@@ -10,7 +10,14 @@ import {
   lsaVectors,
 } from "../docid/mod.ts";
 import { DataError } from "../errors.ts";
-import { parseT5Config, t5ConfigToJson } from "../model/mod.ts";
+import type { LoadedModel } from "../hub/mod.ts";
+import {
+  parseT5Config,
+  resizeVocabulary,
+  type T5Config,
+  t5ConfigToJson,
+  type T5Model,
+} from "../model/mod.ts";
 import { transposeCsr } from "../tensor/sparse.ts";
 import type { SparseMatrix } from "../tensor/sparse.ts";
 import { randomStream } from "../tensor/random.ts";
@@ -104,15 +111,89 @@ function withShuffledLabels(source: ExampleSource, docCount: number, seed: numbe
   };
 }
 
+/** What is prepared besides dataset and configuration. */
+export interface PrepareOptions {
+  /** The model that `model.pretrained` names, loaded. */
+  readonly pretrained?: LoadedModel;
+}
+
+/** A T5 to start from: its tokenizer, and its weights with room for the digits. */
+interface T5Start {
+  readonly config: T5Config;
+  readonly tokenizerJson: TokenizerJson;
+  readonly tokenizer: Tokenizer;
+  readonly weights?: T5Model["tensors"];
+}
+
+/** The T5 that the configuration names, or one of its sizes with a tokenizer trained on the texts. */
+function t5Start(
+  c: T5ModelConfig,
+  texts: readonly string[],
+  { digits, seed, pretrained }: { digits: number; seed: number } & PrepareOptions,
+): T5Start {
+  if (c.pretrained === null) {
+    const tokenizerJson = trainBpe(texts, {
+      vocabSize: c.vocab_size,
+      specialTokens: ["<pad>", "</s>", "<unk>"],
+      endToken: "</s>",
+    });
+    const tokenizer = loadTokenizer(tokenizerJson);
+    const config = parseT5Config({
+      model_type: "t5",
+      vocab_size: tokenizer.vocabSize + digits,
+      d_model: c.d_model,
+      d_ff: c.d_ff,
+      d_kv: c.d_kv,
+      num_layers: c.num_layers,
+      num_decoder_layers: c.num_decoder_layers,
+      num_heads: c.num_heads,
+      feed_forward_proj: c.feed_forward_proj,
+      tie_word_embeddings: c.feed_forward_proj !== "gated-gelu",
+      dropout_rate: c.dropout_rate,
+      decoder_start_token_id: 0,
+    });
+    return { config, tokenizerJson, tokenizer };
+  }
+  const { tokenizer, tokenizerJson } = pretrained ?? {};
+  if (pretrained?.config.family !== "t5" || !tokenizer) {
+    throw new DataError(
+      `Cannot start from ${c.pretrained}: ${
+        !pretrained
+          ? "it was not loaded"
+          : pretrained.config.family !== "t5"
+          ? `it is a ${pretrained.config.family}, not a T5`
+          : "it has no tokenizer.json"
+      }`,
+    );
+  }
+  // Digits follow the tokens; published tables have some spare rows there already.
+  const model = resizeVocabulary(
+    { config: { ...pretrained.config, dropoutRate: c.dropout_rate }, tensors: pretrained.tensors },
+    tokenizer.vocabSize + digits,
+    { seed },
+  );
+  return {
+    config: model.config,
+    tokenizerJson: tokenizerJson as TokenizerJson,
+    tokenizer,
+    weights: model.tensors,
+  };
+}
+
 /**
  * Train the tokenizer, give every document its docid, and set the model and its examples up. A pure
  * function of dataset and configuration.
  *
  * @param dataset Documents, and questions in the part `train`
  * @param config A resolved configuration
- * @throws {DataError} If there are fewer than two documents
+ * @param options The model that the configuration starts from
+ * @throws {DataError} If there are fewer than two documents, or the model to start from is no T5
  */
-export function prepareIndex(dataset: Dataset, config: ResolvedConfig): PreparedIndex {
+export function prepareIndex(
+  dataset: Dataset,
+  config: ResolvedConfig,
+  options: PrepareOptions = {},
+): PreparedIndex {
   const { documents } = dataset, { training, seed } = config;
   const N = documents.length;
   if (N < 2) throw new DataError(`Cannot train an index over ${N} documents: it needs at least 2`);
@@ -178,29 +259,9 @@ export function prepareIndex(dataset: Dataset, config: ResolvedConfig): Prepared
     };
   }
 
-  const c = config.model;
-  const tokenizerJson = trainBpe(allTexts, {
-    vocabSize: c.vocab_size,
-    specialTokens: ["<pad>", "</s>", "<unk>"],
-    endToken: "</s>",
-  });
-  const tokenizer = loadTokenizer(tokenizerJson);
   const trie = buildTrie(docids, { slots: "code" });
-  const isGated = c.feed_forward_proj === "gated-gelu";
-  const t5Config = parseT5Config({
-    model_type: "t5",
-    vocab_size: tokenizer.vocabSize + digitTokens(trie),
-    d_model: c.d_model,
-    d_ff: c.d_ff,
-    d_kv: c.d_kv,
-    num_layers: c.num_layers,
-    num_decoder_layers: c.num_decoder_layers,
-    num_heads: c.num_heads,
-    feed_forward_proj: c.feed_forward_proj,
-    tie_word_embeddings: !isGated,
-    dropout_rate: c.dropout_rate,
-    decoder_start_token_id: 0,
-  });
+  const start = t5Start(config.model, allTexts, { digits: digitTokens(trie), seed, ...options });
+  const { tokenizer, tokenizerJson, config: t5Config, weights } = start;
   const sampler = createExampleSampler({ ...sampling, encode: (w) => stems.encode(w), stems });
   // Whole texts are encoded as search encodes questions, end token included.
   const tokens: ExampleSource = {
@@ -214,6 +275,7 @@ export function prepareIndex(dataset: Dataset, config: ResolvedConfig): Prepared
       firstDigit: tokenizer.vocabSize,
       maxTokens: T5_MAX_TOKENS,
       seed,
+      weights,
     }),
     modelConfig: t5ConfigToJson(t5Config),
     tokenizerJson,

@@ -4,6 +4,7 @@ import { printConfig, type ResolvedConfig } from "../config/mod.ts";
 import { corpusFingerprint, type Dataset, DocumentStore, writeAtomically } from "../data/mod.ts";
 import { docidsToJson, formatBalance } from "../docid/mod.ts";
 import { CheckpointError } from "../errors.ts";
+import { loadModel } from "../hub/mod.ts";
 import { hitsAt, mrrAt } from "../metric/mod.ts";
 import { adafactor, adamw, type OptimizerRule, type ScheduleConfig } from "../optim/mod.ts";
 import { DocidSearcher, searchProgram } from "../retriever/mod.ts";
@@ -96,10 +97,14 @@ export async function trainDsi(
 ): Promise<TrainDsiResult> {
   const { progress = silentProgress, signal } = options;
   const { training, evaluation, seed } = config;
+  const { model: choice } = config;
+  const pretrained = choice.family === "t5" && choice.pretrained !== null
+    ? await loadModel(choice.pretrained, { onNote: (note) => progress.message(note) })
+    : undefined;
   const run = await openRun(config, dataset);
   progress.message(`run folder ${run.path}`);
 
-  const index = prepareIndex(dataset, config);
+  const index = prepareIndex(dataset, config, { pretrained });
   progress.message(formatBalance(index.balance));
   const { model } = index;
   const executor = executorOf(config.device);

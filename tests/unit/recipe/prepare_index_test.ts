@@ -1,5 +1,11 @@
-import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { DataError } from "../../../src/errors.ts";
+import { loadModel, saveModel } from "../../../src/hub/mod.ts";
+import { type ModelConfig, modelParamSpecs, parseModelConfig } from "../../../src/model/mod.ts";
+import { sgd } from "../../../src/optim/mod.ts";
+import { ParameterStore } from "../../../src/runtime/mod.ts";
+import { digitTokens } from "../../../src/train/mod.ts";
+import { withFolder } from "../../with_folder.ts";
 import { loadDataset } from "../../../src/recipe/load_dataset.ts";
 import { documentText, prepareIndex } from "../../../src/recipe/prepare_index.ts";
 import { buildTrie, slotsOf } from "../../../src/docid/mod.ts";
@@ -97,3 +103,63 @@ Deno.test("one document is no corpus, and a title stands before its text", () =>
   assertEquals(documentText({ title: "Eels", text: "Slippery." }), "Eels Slippery.");
   assertEquals(documentText({ title: "", text: "Slippery." }), "Slippery.");
 });
+
+/** A folder with a model of random numbers and the tokenizer of a tiny T5 index. */
+async function savePretrained(folder: string, config: ModelConfig): Promise<void> {
+  const store = new ParameterStore(modelParamSpecs(config));
+  store.initialise(5);
+  const { tokenizerJson } = prepare(...tinyT5);
+  await saveModel(folder, { config, tensors: { ...store.params }, tokenizerJson });
+}
+
+Deno.test("a pretrained T5 brings tokenizer, sizes and weights, and gets rows for the digits", () =>
+  withFolder(async (folder) => {
+    const { tokenizer } = prepare(...tinyT5);
+    const config = parseModelConfig({
+      model_type: "t5",
+      vocab_size: tokenizer.vocabSize,
+      d_model: 24,
+      d_kv: 4,
+      d_ff: 20,
+      num_layers: 1,
+      num_heads: 3,
+    });
+    await savePretrained(folder, config);
+    const pretrained = await loadModel(folder);
+    const over = tinyConfig("unused", [...tinyT5, `model.pretrained=${folder}`]);
+    const { model, tokenizer: taken } = prepareIndex(dataset, over, { pretrained });
+    assertEquals(taken.vocabSize, tokenizer.vocabSize);
+    const [rows, width] = model.specs["shared.weight"].shape;
+    assertEquals([rows, width], [tokenizer.vocabSize + digitTokens(model.trie), 24]);
+    const store = new ParameterStore(model.specs, { rule: sgd() });
+    model.start(store);
+    const known = pretrained.tensors["shared.weight"].data;
+    assertEquals(store.params["shared.weight"].data.subarray(0, known.length), known);
+    const other = "encoder.block.0.layer.0.SelfAttention.q.weight";
+    assertEquals(store.params[other].data, pretrained.tensors[other].data);
+    assertThrows(() => prepareIndex(dataset, over), DataError, "it was not loaded");
+  }));
+
+Deno.test("what is pretrained must be a T5", () =>
+  withFolder(async (folder) => {
+    const { tokenizer } = prepare(...tinyT5);
+    await savePretrained(
+      folder,
+      parseModelConfig({
+        model_type: "llama",
+        vocab_size: tokenizer.vocabSize,
+        hidden_size: 8,
+        intermediate_size: 8,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+      }),
+    );
+    const pretrained = await loadModel(folder);
+    const over = tinyConfig("unused", [...tinyT5, `model.pretrained=${folder}`]);
+    assertThrows(
+      () => prepareIndex(dataset, over, { pretrained }),
+      DataError,
+      "it is a llama, not a T5",
+    );
+    await assertRejects(() => loadModel(`${folder}/nowhere`), DataError, "nowhere");
+  }));

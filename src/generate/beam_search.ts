@@ -87,6 +87,9 @@ function textOf(beam: Beam, end: GeneratedText["end"], score: number): Generated
  * are set aside if they are among the first K, and the first K that go on are pursued; at the longest
  * length all end. A text's score is Σ logProbs / lengthᵖ.
  *
+ * Processors change log-probabilities here, not logits, and what they leave is not normalised again, so
+ * that the mass of a forbidden token is lost to the score.
+ *
  * @param state Prompts that were read, one row each
  * @param starts What processors see of them, and how far to go
  * @param options How to search
@@ -134,15 +137,17 @@ export async function searchBeams(
       search.beams.forEach((beam, b) => {
         const row = first + b;
         let scores = logits.subarray(row * V, (row + 1) * V), sum = sums[row];
+        let logMass = sum;
         if (processors.length) {
           const all = [...start.tokens, ...beam.tokens];
-          scores = scores.slice();
+          scores = scores.map((logit) => logit - sum);
+          sum = 0;
           for (const process of processors) {
             process(scores, { prompt, tokens: all, generated: step });
           }
-          sum = logSumExp(scores);
+          logMass = logSumExp(scores);
         }
-        if (!Number.isFinite(sum)) {
+        if (!Number.isFinite(logMass)) {
           throw new DeepragError(
             `Cannot choose token ${step} of prompt ${prompt}: the processors leave none, or a ` +
               "logit is no number",

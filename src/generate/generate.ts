@@ -20,7 +20,8 @@ export interface GeneratedText {
   readonly tokens: Int32Array;
   /**
    * Natural log of the probability with which each token was chosen: after all processors, temperature,
-   * top k and top p. Without any of these it is the model's own.
+   * top k and top p. Without any of these it is the model's own. In a beam it is the model's own as the
+   * processors leave it: no probability any more, as in transformers.
    */
   readonly logProbs: Float32Array;
   /** Natural log of the probability that the model itself gives each token. */

@@ -311,7 +311,8 @@ export function isDecoderFamily(modelType: unknown): modelType is DecoderFamily 
 
 /**
  * The configuration of a GPT-2, Llama or Qwen2 from the contents of Hugging Face's `config.json`, as
- * transformers 4 or 5 writes it. Missing fields get transformers' defaults.
+ * transformers 4 or 5 writes it. Missing fields get transformers' defaults, but for special tokens,
+ * of which there are none then.
  *
  * @param json The parsed file
  * @throws {ConfigError} With every problem: another family, unknown fields, values that are wrong or

@@ -35,17 +35,18 @@ export function layerNorm(x: Tensor, params: LayerNormParams, epsilon = 1e-5): T
   named(params.bias, "D", dims, { as: "bias" });
   return customGradient([x, params.weight, params.bias], ([x, weight, bias]) => {
     const centred = tf.sub(x, tf.mean(x, -1, true));
-    const scale = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
-    const normal = tf.mul(centred, scale);
+    // In this form ONNX Runtime knows it and makes one operation of it, where nothing is saved.
+    const root = tf.sqrt(tf.add(tf.mean(tf.pow(centred, 2), -1, true), epsilon));
+    const normal = tf.div(centred, root);
     return {
       value: tf.add(tf.mul(normal, weight), bias),
-      saved: [normal, scale, weight],
-      gradient: (dy, [normal, scale, weight]) => {
+      saved: [normal, root, weight],
+      gradient: (dy, [normal, root, weight]) => {
         const g = tf.mul(dy, weight);
         const along = tf.mul(normal, tf.mean(tf.mul(g, normal), -1, true));
         const leading = [...Array(dy.rank - 1).keys()];
         return [
-          tf.mul(tf.sub(tf.sub(g, tf.mean(g, -1, true)), along), scale),
+          tf.div(tf.sub(tf.sub(g, tf.mean(g, -1, true)), along), root),
           tf.sum(tf.mul(dy, normal), leading),
           tf.sum(dy, leading),
         ];

@@ -26,17 +26,18 @@ export function rmsNorm(x: Tensor, weight: F32<"D">, epsilon = 1e-6): Tensor {
   const dims: Dims = { D: x.shape[x.shape.length - 1] };
   named(weight, "D", dims, { as: "weight" });
   return customGradient([x, weight], ([x, weight]) => {
-    const scale = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon));
-    const normal = tf.mul(x, scale);
+    // In this form ONNX Runtime knows it and makes one operation of it, where nothing is saved.
+    const root = tf.sqrt(tf.add(tf.mean(tf.pow(x, 2), -1, true), epsilon));
+    const normal = tf.div(x, root);
     return {
       value: tf.mul(normal, weight),
-      saved: [normal, scale, weight],
-      gradient: (dy, [normal, scale, weight]) => {
+      saved: [normal, root, weight],
+      gradient: (dy, [normal, root, weight]) => {
         const g = tf.mul(dy, weight);
         const along = tf.mean(tf.mul(g, normal), -1, true);
         const leading = [...Array(dy.rank - 1).keys()];
         return [
-          tf.mul(tf.sub(g, tf.mul(normal, along)), scale),
+          tf.div(tf.sub(g, tf.mul(normal, along)), root),
           tf.sum(tf.mul(dy, normal), leading),
         ];
       },

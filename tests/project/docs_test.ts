@@ -57,7 +57,7 @@ Deno.test("every task, command and configuration file that is named exists", asy
       for (const [, name] of code.matchAll(/--config-name=([a-z][\w/]*)/g)) {
         if (!(name in builtinConfigs)) unknown.push(`${page}: ${name}`);
       }
-      for (const [, section, name] of code.matchAll(/\b(data|model|docid)=(\w+)/g)) {
+      for (const [, section, name] of code.matchAll(/(?<![-\w])(data|model|docid)=(\w+)/g)) {
         if (!(`${section}/${name}` in builtinConfigs)) unknown.push(`${page}: ${section}=${name}`);
       }
     }

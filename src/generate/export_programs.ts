@@ -20,7 +20,8 @@ import {
 import { type F32, named, namedInts } from "../tensor/axes.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-type Parameters = Readonly<Record<string, ProgramInput>>;
+/** Inputs of a program that are parameters of its model, by name. */
+export type ParameterInputs = Readonly<Record<string, ProgramInput>>;
 type Tensors = Record<string, Tensor>;
 
 /** What the symbols of the programs here are called in the files. */
@@ -51,7 +52,7 @@ const maskOf = (x: Tensor): Tensor => tf.cast(x, "float32");
  * @param config Sizes of the model
  * @param parameters Inputs that are parameters
  */
-export function decoderExportProgram(config: DecoderConfig, parameters: Parameters): Program {
+export function decoderExportProgram(config: DecoderConfig, parameters: ParameterInputs): Program {
   const layers = Array.from({ length: config.layers }, (_, i) => i);
   const cache: ProgramInput = {
     dtype: "float32",
@@ -102,7 +103,7 @@ export function decoderExportProgram(config: DecoderConfig, parameters: Paramete
  * @param config Sizes of the model
  * @param parameters Inputs that are parameters
  */
-export function encoderExportProgram(config: T5Config, parameters: Parameters): Program {
+export function encoderExportProgram(config: T5Config, parameters: ParameterInputs): Program {
   return {
     name: "t5_encoder",
     inputs: { ...parameters, input_ids: ids("B", "S"), attention_mask: ids("B", "S") },
@@ -143,7 +144,7 @@ export interface DecoderBranches {
  * @param config Sizes of the model
  * @param parameters Inputs that are parameters
  */
-export function decoderBranches(config: T5Config, parameters: Parameters): DecoderBranches {
+export function decoderBranches(config: T5Config, parameters: ParameterInputs): DecoderBranches {
   const layers = Array.from({ length: config.decoderLayers }, (_, i) => i);
   const { heads, headWidth, modelWidth } = config;
   const inputs = {

@@ -22,6 +22,7 @@ export {
   decoderExportProgram,
   encoderExportProgram,
   EXPORT_SYMBOLS,
+  type ParameterInputs,
   SEQ2SEQ_SYMBOLS,
 } from "./export_programs.ts";
 export { generationConfigToJson, parseGenerationConfig } from "./generation_config.ts";

@@ -1,6 +1,7 @@
 /** Models as pure functions of their parameters, and their weights in and out. @module */
 export * from "./decoder.ts";
 export * from "./decoder_config.ts";
+export type { RotaryOptions, RotaryScaling } from "../nn/mod.ts";
 export * from "./decoder_params.ts";
 export * from "./half.ts";
 export * from "./lexical.ts";

@@ -64,6 +64,7 @@ export {
   type IndexParts,
   type PreparedIndex,
   prepareIndex,
+  type PrepareOptions,
   stemMatrix,
 } from "./prepare_index.ts";
 export {

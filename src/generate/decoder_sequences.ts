@@ -10,9 +10,9 @@ import {
   type LoraScaling,
   packDecoder,
 } from "../model/mod.ts";
-import type { Executable, Executor } from "../runtime/mod.ts";
+import type { Executable, Executor, HostTensors } from "../runtime/mod.ts";
 import { named, namedInts } from "../tensor/axes.ts";
-import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { leftPadded } from "./_rows.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
@@ -104,13 +104,14 @@ class DecoderState implements SequenceState {
   readonly #step: Executable;
   readonly #config: DecoderConfig;
   #cache: KeyValueCache;
+  #outputs: HostTensors | undefined;
   #next: NextTokenLogits = { logits: new Float32Array(0), logSumExp: new Float32Array(0) };
 
-  constructor(step: Executable, config: DecoderConfig, rows: number) {
+  constructor(step: Executable, config: DecoderConfig, rows: number, expected: number) {
     this.#step = step;
     this.#config = config;
     const { layers, keyValueHeads, headWidth } = config;
-    this.#cache = new KeyValueCache({ layers, heads: keyValueHeads, headWidth }, rows);
+    this.#cache = new KeyValueCache({ layers, heads: keyValueHeads, headWidth }, rows, expected);
   }
 
   get rows(): number {
@@ -123,6 +124,21 @@ class DecoderState implements SequenceState {
 
   get lengths(): readonly number[] {
     return this.#cache.lengths;
+  }
+
+  /** Memory for the results of single steps of B rows, which come again and again. */
+  #outputsOf(B: number): HostTensors {
+    if (this.#outputs?.logSumExp.shape[0] !== B) {
+      const { vocabSize, layers, keyValueHeads, headWidth } = this.#config;
+      const zeros = (shape: number[]) =>
+        hostTensor("float32", new Float32Array(sizeOf(shape)), shape);
+      this.#outputs = {
+        logits: zeros([B, vocabSize]),
+        logSumExp: zeros([B]),
+        present: zeros([2 * layers, B, keyValueHeads, 1, headWidth]),
+      };
+    }
+    return this.#outputs;
   }
 
   async extend(tokens: readonly ArrayLike<number>[]): Promise<void> {
@@ -149,7 +165,7 @@ class DecoderState implements SequenceState {
       positions: hostTensor("int32", positions, [B, S]),
       pastLengths: hostTensor("int32", Int32Array.from(before), [B]),
       ...this.#cache.tensors(),
-    });
+    }, { outputs: S === 1 ? this.#outputsOf(B) : undefined });
     this.#cache.append(present.data as Float32Array, tokens.map(({ length }) => length));
     this.#next = {
       logits: logits.data as Float32Array,
@@ -183,8 +199,9 @@ export async function openDecoder(
     maxLength: config.rotary ? Infinity : config.maxPositions,
     endTokens: config.endTokens,
     isEncoderDecoder: false,
-    async start(prompts): Promise<SequenceState> {
-      const state = new DecoderState(step, config, prompts.length);
+    async start(prompts, expected = 0): Promise<SequenceState> {
+      const longest = prompts.reduce((most, { length }) => Math.max(most, length), 0);
+      const state = new DecoderState(step, config, prompts.length, longest + expected);
       await state.extend(prompts);
       return state;
     },

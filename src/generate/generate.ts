@@ -14,6 +14,9 @@ import {
 import { checkGenerateOptions, type GenerateOptions, MAX_NEW_TOKENS } from "./options.ts";
 import type { SequenceModel, SequenceState } from "./sequence_model.ts";
 
+/** Memory is set aside for so many tokens at most. */
+const MAX_SET_ASIDE = 1024;
+
 /** A generated text. */
 export interface GeneratedText {
   /** Generated tokens, a stop token included; the prompt is not repeated. */
@@ -65,8 +68,10 @@ interface Growing {
 
 /** The first likeliest token. */
 function argMax(logits: Float32Array): number {
-  let best = 0;
-  for (let v = 1; v < logits.length; v++) if (logits[v] > logits[best]) best = v;
+  let best = 0, top = logits[0];
+  for (let v = 1; v < logits.length; v++) {
+    if (logits[v] > top) [top, best] = [logits[v], v];
+  }
   return best;
 }
 
@@ -110,7 +115,7 @@ export async function generate(
   });
   const stopTokens = options.stopTokens ?? model.endTokens;
   const processors = processorsOf(options, stopTokens);
-  const state = await model.start(prompts);
+  const state = await model.start(prompts, Math.min(maxNewTokens, MAX_SET_ASIDE));
   const whole = { ...options, stopTokens, processors };
   if (options.beam) return await searchBeams(state, starts, { ...whole, beam: options.beam });
   const texts = await sample(state, starts, whole);

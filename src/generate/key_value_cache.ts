@@ -13,23 +13,35 @@ export interface CacheSizes {
 }
 
 /** Room is made for this many positions at a time. */
-const BLOCK = 64;
+const BLOCK = 32;
 
 /**
  * One buffer [B, J, P, E] for the keys and one for the values of every layer, where P is the room there
  * is. Row b holds its tokens in the first `lengths[b]` positions of each head, without padding; what
  * stands behind them is finite and must be hidden. The buffers are what the graph reads, in place.
+ *
+ * Memory is set aside for the positions that are expected; room grows within it, because attention
+ * looks at all the room there is.
  */
 export class KeyValueCache {
   readonly #sizes: CacheSizes;
+  /** Each may be longer than what `tensors` shows of it. */
   #buffers: Float32Array[];
   #lengths: number[];
   #room = 0;
+  #expected: number;
 
-  /** An empty cache of `rows` rows. */
-  constructor(sizes: CacheSizes, rows: number) {
+  /**
+   * An empty cache.
+   *
+   * @param sizes Sizes of the model
+   * @param rows B
+   * @param expected Positions to set memory aside for; more are possible
+   */
+  constructor(sizes: CacheSizes, rows: number, expected = 0) {
     this.#sizes = sizes;
     this.#lengths = Array(rows).fill(0);
+    this.#expected = expected;
     this.#buffers = Array.from({ length: 2 * sizes.layers }, () => new Float32Array(0));
   }
 
@@ -43,45 +55,42 @@ export class KeyValueCache {
     return this.#room;
   }
 
+  /** Numbers of `rows` rows of a buffer. */
+  #size(rows: number, room = this.#room): number {
+    return rows * this.#sizes.heads * room * this.#sizes.headWidth;
+  }
+
   /** Every buffer as an input of the graph: `past.<layer>.keys`, `past.<layer>.values`. */
   tensors(): HostTensors {
     const { heads, headWidth } = this.#sizes;
-    const shape = [this.#lengths.length, heads, this.#room, headWidth];
+    const rows = this.#lengths.length, shape = [rows, heads, this.#room, headWidth];
     return Object.fromEntries(
       this.#buffers.map((buffer, i) => [
         `past.${i >> 1}.${i % 2 ? "values" : "keys"}`,
-        hostTensor("float32", buffer, shape),
+        hostTensor("float32", buffer.subarray(0, this.#size(rows)), shape),
       ]),
     );
-  }
-
-  /** Copies row `from` of `source`, with room for `room` positions, to row `to` of `target`. */
-  #copyRow(
-    source: Float32Array,
-    [from, room]: [number, number],
-    target: Float32Array,
-    to: number,
-    length: number,
-  ): void {
-    const { heads, headWidth: E } = this.#sizes;
-    for (let j = 0; j < heads; j++) {
-      const at = (from * heads + j) * room * E;
-      target.set(source.subarray(at, at + length * E), (to * heads + j) * this.#room * E);
-    }
   }
 
   /** Make room for `needed` positions in every row. */
   #reserve(needed: number): void {
     if (needed <= this.#room) return;
+    const { heads, headWidth: E } = this.#sizes;
     const before = this.#room, rows = this.#lengths.length;
-    const wanted = Math.max(needed, Math.ceil(before * 1.25));
-    this.#room = Math.ceil(wanted / BLOCK) * BLOCK;
-    const { heads, headWidth } = this.#sizes;
+    const room = Math.ceil(needed / BLOCK) * BLOCK;
+    if (room > this.#expected) this.#expected = Math.max(room, Math.ceil(1.5 * this.#expected));
+    const wanted = this.#size(rows, Math.ceil(this.#expected / BLOCK) * BLOCK);
     this.#buffers = this.#buffers.map((old) => {
-      const buffer = new Float32Array(rows * heads * this.#room * headWidth);
-      this.#lengths.forEach((n, b) => this.#copyRow(old, [b, before], buffer, b, n));
+      const buffer = old.length >= this.#size(rows, room) ? old : new Float32Array(wanted);
+      // From the last head on, so that nothing is overwritten before it was moved.
+      for (let h = rows * heads - 1; h >= 0; h--) {
+        const from = h * before * E, end = from + this.#lengths[Math.floor(h / heads)] * E;
+        if (buffer === old) buffer.copyWithin(h * room * E, from, end);
+        else if (end > from) buffer.set(old.subarray(from, end), h * room * E);
+      }
       return buffer;
     });
+    this.#room = room;
   }
 
   /**
@@ -95,12 +104,16 @@ export class KeyValueCache {
     const { heads, headWidth: E } = this.#sizes;
     const rows = this.#lengths.length, S = Math.max(...counts);
     this.#reserve(Math.max(...this.#lengths.map((n, b) => n + counts[b])));
+    const isStep = S === 1;
     this.#buffers.forEach((buffer, i) => {
       for (let b = 0; b < rows; b++) {
         for (let j = 0; j < heads; j++) {
           const end = ((i * rows + b) * heads + j + 1) * S * E;
           const at = ((b * heads + j) * this.#room + this.#lengths[b]) * E;
-          buffer.set(present.subarray(end - counts[b] * E, end), at);
+          if (isStep) {
+            // A few numbers each: a loop is faster than views.
+            for (let e = 0; e < E; e++) buffer[at + e] = present[end - E + e];
+          } else buffer.set(present.subarray(end - counts[b] * E, end), at);
         }
       }
     });
@@ -109,27 +122,26 @@ export class KeyValueCache {
 
   /** Keep these rows in this order; rows that stay where they are cost nothing. */
   select(rows: readonly number[]): void {
-    const { heads, headWidth: E } = this.#sizes;
+    const { heads, headWidth: E } = this.#sizes, room = this.#room;
     const lengths = rows.map((row) => this.#lengths[row]);
-    const size = heads * this.#room * E;
     const moved = rows.flatMap((row, to) => row === to ? [] : [{ row, to, length: lengths[to] }]);
-    const isSameCount = rows.length === this.#lengths.length;
-    if (moved.length || !isSameCount) {
-      this.#buffers = this.#buffers.map((buffer) => {
-        // A row may be overwritten before it was read: everything that moves is read first.
-        const held = moved.map(({ row }) => buffer.slice(row * size, (row + 1) * size));
-        let target = buffer;
-        if (rows.length < this.#lengths.length) target = buffer.subarray(0, rows.length * size);
-        if (rows.length > this.#lengths.length) {
-          target = new Float32Array(rows.length * size);
-          target.set(buffer);
+    const kept = this.#size(Math.min(rows.length, this.#lengths.length));
+    this.#buffers = this.#buffers.map((old) => {
+      // A row may be overwritten before it was read: everything that moves is read first.
+      const held = moved.map(({ row }) => old.slice(this.#size(row), this.#size(row + 1)));
+      let buffer = old;
+      if (buffer.length < this.#size(rows.length)) {
+        buffer = new Float32Array(this.#size(rows.length));
+        buffer.set(old.subarray(0, kept));
+      }
+      moved.forEach(({ to, length }, i) => {
+        for (let j = 0; j < heads; j++) {
+          const from = j * room * E;
+          buffer.set(held[i].subarray(from, from + length * E), (to * heads + j) * room * E);
         }
-        moved.forEach(({ to, length }, i) =>
-          this.#copyRow(held[i], [0, this.#room], target, to, length)
-        );
-        return target;
       });
-    }
+      return buffer;
+    });
     this.#lengths = lengths;
   }
 }

@@ -47,9 +47,10 @@ export interface SequenceModel {
    * token, which does not count as generated.
    *
    * @param prompts B rows of token ids, each at least one
+   * @param expected Tokens that are likely to follow, for which memory may be set aside. Default 0
    * @throws {ShapeError} If a row is empty or too long, or an id is not in the vocabulary
    */
-  start(prompts: readonly ArrayLike<number>[]): Promise<SequenceState>;
+  start(prompts: readonly ArrayLike<number>[], expected?: number): Promise<SequenceState>;
   /** Free the programs. */
   dispose(): Promise<void>;
 }

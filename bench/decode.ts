@@ -120,11 +120,17 @@ if (options["transformers-js"]) {
   ]);
 } else console.log("transformers.js: skipped, --transformers-js does not say where it is");
 
+/** How far apart the logits of two tokens are, after what stands before. */
+async function gapOf(before: number[], a: number, b: number): Promise<number> {
+  const { next: { logits } } = await ours.start([before]);
+  return Math.abs(logits[a] - logits[b]);
+}
+
 const median = (x: number[]): number => x.toSorted((a, b) => a - b)[x.length >> 1];
 const stream = randomStream({ seed: 2, stream: "bench/decode", step: 0 });
 for (const batch of options.batches.split(",").map(Number)) {
   const perToken: Record<string, number[]> = {}, first: Record<string, number[]> = {};
-  let differing = 0, compared = 0;
+  let differing = 0, compared = 0, largestGap = 0;
   for (let round = 0; round < rounds + 1; round++) {
     const ids = Array.from(
       { length: batch },
@@ -141,10 +147,14 @@ for (const batch of options.batches.split(",").map(Number)) {
     }
     for (const [name, rows] of Object.entries(texts)) {
       if (name === "ours") continue;
-      rows.forEach((row, b) => {
+      for (const [b, row] of rows.entries()) {
         compared++;
-        if (row.join() !== texts.ours[b].join()) differing++;
-      });
+        const place = row.findIndex((token, t) => token !== texts.ours[b][t]);
+        if (place < 0) continue;
+        differing++;
+        const before = [...ids[b], ...row.slice(0, place)];
+        largestGap = Math.max(largestGap, await gapOf(before, row[place], texts.ours[b][place]));
+      }
     }
   }
   console.log(`batch ${batch}, prompt ${prompt}: ms per token median (min), ms of the first token`);
@@ -160,7 +170,12 @@ for (const batch of options.batches.split(",").map(Number)) {
     const least = Math.min(...perToken.ours) / Math.min(...perToken[name]);
     console.log(`  ours / ${name}: ${ratio.toFixed(3)} (of the minima ${least.toFixed(3)})`);
   }
-  console.log(`  ${compared} texts compared, ${differing} differ`);
+  console.log(
+    `  ${compared} texts compared, ${differing} differ` +
+      (differing
+        ? `, each at a place where both tokens' logits are within ${largestGap.toExponential(1)}`
+        : ""),
+  );
 }
 for (const peer of peers) peer.stop();
 await ours.dispose();

@@ -62,7 +62,7 @@ const TABLES: ConfigTables<Fields> = {
     no_repeat_ngram_size: [0],
     encoder_no_repeat_ngram_size: [0],
     encoder_repetition_penalty: [1],
-    renormalize_logits: [false, true],
+    renormalize_logits: [false],
     guidance_scale: [1],
     penalty_alpha: [0],
     forced_bos_token_id: [],

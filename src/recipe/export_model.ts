@@ -156,7 +156,7 @@ function generationConfigOf(model: PretrainedModel): unknown {
  * are quantised as they come. {@linkcode measureExport} says what either loses.
  *
  * @param model A model without adapters; merge them first
- * @param folder Is made if it is not there
+ * @param folder Is made if it is not there; what an earlier export left in its `onnx/` is replaced
  * @param options Precisions and size of data files
  * @throws {CheckpointError} If a parameter is missing, or the model has a precision nobody knows
  * @throws {DataError} If a file can't be written
@@ -188,7 +188,7 @@ export async function exportModel(
       });
       if (externalData) {
         await writeAtomically(join(folder, "onnx", externalData.fileName), externalData.chunks);
-      } else await removeIfThere(join(folder, `${name}_data`));
+      }
       await writeAtomically(join(folder, name), bytes);
       files.push({
         name,
@@ -199,6 +199,7 @@ export async function exportModel(
       });
     }
   }
+  await removeOthers(folder, files);
   await writeAtomically(join(folder, "config.json"), configText(model.config, files));
   const side: Record<string, unknown> = {
     "generation_config.json": generationConfigOf(model),
@@ -214,6 +215,21 @@ export async function exportModel(
     await writeAtomically(join(folder, "chat_template.jinja"), model.chatTemplate);
   }
   return files;
+}
+
+/** Files of an earlier export into the same folder would be taken for this model's. */
+async function removeOthers(folder: string, files: readonly ExportedFile[]): Promise<void> {
+  const written = new Set(
+    files.flatMap(({ name, dataFile }) => dataFile ? [name, dataFile] : [name]),
+  );
+  for (const graph of ["model", "encoder_model", "decoder_model_merged"]) {
+    for (const suffix of Object.values(PRECISION_SUFFIX)) {
+      for (const end of [".onnx", ".onnx_data"]) {
+        const name = `onnx/${graph}${suffix}${end}`;
+        if (!written.has(name)) await removeIfThere(join(folder, name));
+      }
+    }
+  }
 }
 
 async function removeIfThere(path: string): Promise<void> {

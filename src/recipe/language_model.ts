@@ -137,9 +137,11 @@ export class LanguageModel implements AsyncDisposable {
     // Whoever asks for one way of choosing does not get the default one too.
     if (rest.sampling) delete whole.beam;
     if (rest.beam) delete whole.sampling;
+    // Published models have more rows than their tokenizers have tokens; such an id stands for nothing.
+    const isKnown = (id: number) => this.tokenizer.idToToken(id) !== undefined;
     if (onText || onToken) {
       whole.onToken = (event) => {
-        const piece = streams?.[event.prompt].push([event.token]);
+        const piece = streams?.[event.prompt].push([event.token].filter(isKnown));
         if (piece) onText!(piece, event.prompt);
         return onToken?.(event);
       };
@@ -150,7 +152,7 @@ export class LanguageModel implements AsyncDisposable {
       if (rest) onText!(rest, prompt);
     });
     return results.map((texts) =>
-      texts.map((text) => ({ ...text, text: this.tokenizer.decode(text.tokens) }))
+      texts.map((text) => ({ ...text, text: this.tokenizer.decode(text.tokens.filter(isKnown)) }))
     );
   }
 

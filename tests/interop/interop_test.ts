@@ -8,7 +8,6 @@
  * What cannot be installed here is skipped, and the reason is printed.
  */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl, join } from "@std/path";
 import {
   composeConfig,
@@ -19,6 +18,7 @@ import {
   searcherOfExport,
   trainDsi,
 } from "../../mod.ts";
+import { findPython, folder, installFromNpm, run, test } from "./_peers.ts";
 
 /** Two builds of ONNX Runtime add float32 numbers in different orders. */
 const PROBABILITY_TOLERANCE = 1e-5;
@@ -26,56 +26,14 @@ const PROBABILITY_TOLERANCE = 1e-5;
 const SHOWN_TOLERANCE = 1e-4;
 
 const PACKAGES = {
-  python: ["onnxruntime==1.30.0", "tokenizers==0.23.2"],
+  python: {
+    packages: ["onnxruntime==1.30.0", "tokenizers==0.23.2"],
+    modules: ["numpy", "onnxruntime", "tokenizers"],
+  },
   node: ["onnxruntime-node@1.30.0", "onnxruntime-web@1.30.0", "@huggingface/tokenizers@0.2.0"],
 };
-const INSTALL_LIMIT_MS = 240_000;
 
 const serving = fromFileUrl(new URL("../../docs/serving/", import.meta.url));
-const folder = await Deno.makeTempDir();
-globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-
-/** Output of a program, or why there is none. */
-async function run(
-  command: string,
-  args: string[],
-  limitMs = 60_000,
-): Promise<{ stdout: string; problem?: string }> {
-  try {
-    const { success, stdout, stderr } = await new Deno.Command(command, {
-      args,
-      cwd: folder,
-      signal: AbortSignal.timeout(limitMs),
-    }).output();
-    const [out, error] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
-    const last = error.split("\n").at(-1) || out.split("\n").at(-1);
-    return success
-      ? { stdout: out }
-      : { stdout: out, problem: `${command} failed or took too long: ${last}` };
-  } catch (error) {
-    return { stdout: "", problem: `${command}: ${(error as Error).message}` };
-  }
-}
-
-/** A Python with the packages: the one that was named, the usual one, or a new environment. */
-async function findPython(): Promise<{ python: string; problem?: string }> {
-  const named = parseArgs(Deno.args).python as string | undefined;
-  const works = async (python: string) =>
-    (await run(python, ["-c", "import numpy, onnxruntime, tokenizers"])).problem;
-  if (named) return { python: named, problem: await works(named) };
-  if (!await works("python3")) return { python: "python3" };
-  const python = join(folder, "venv", "bin", "python");
-  for (
-    const [command, ...args] of [
-      ["python3", "-m", "venv", join(folder, "venv")],
-      [python, "-m", "pip", "install", "--quiet", "--retries=1", ...PACKAGES.python],
-    ]
-  ) {
-    const { problem } = await run(command, args, INSTALL_LIMIT_MS);
-    if (problem) return { python, problem };
-  }
-  return { python, problem: await works(python) };
-}
 
 async function findBrowser(): Promise<{ browser: string; problem?: string }> {
   for (const browser of ["chromium", "chromium-browser", "google-chrome"]) {
@@ -150,13 +108,9 @@ const expected = await makeExport();
 for (const name of ["search.mjs", "search_node.mjs", "index.html"]) {
   await Deno.copyFile(join(serving, name), join(folder, name));
 }
-const { python, problem: noPython } = await findPython();
+const { python, problem: noPython } = await findPython(PACKAGES.python);
 const noNode = (await run("node", ["--version"])).problem ??
-  (await run(
-    "npm",
-    ["install", "--ignore-scripts", "--no-audit", "--no-fund", ...PACKAGES.node],
-    INSTALL_LIMIT_MS,
-  )).problem;
+  await installFromNpm(PACKAGES.node);
 const { browser, problem } = await findBrowser();
 const noBrowser = noNode ?? problem;
 
@@ -167,11 +121,6 @@ async function check(command: string, ...args: string[]): Promise<void> {
   const answers = stdout.split("\n").map((line) => JSON.parse(line) as Answer);
   assertEquals(answers.length, expected.length);
   answers.forEach((answer, i) => assertSameAnswer(answer, expected[i]));
-}
-
-function test(name: string, missing: string | undefined, fn: () => Promise<void>): void {
-  if (missing) console.log(`skipped: ${name}: ${missing}`);
-  Deno.test({ name, ignore: missing !== undefined, fn });
 }
 
 test("docs/serving/search.ts answers as the searcher does", undefined, async () => {

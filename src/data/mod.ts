@@ -1,5 +1,11 @@
 /** Datasets: read, write, describe, store and search. @module */
-export { type FileContent, type StagedFile, stageFile, writeAtomically } from "./atomic_write.ts";
+export {
+  type FileContent,
+  removeIfThere,
+  type StagedFile,
+  stageFile,
+  writeAtomically,
+} from "./atomic_write.ts";
 export {
   type CoverageGroups,
   coverageGroups,

@@ -1,6 +1,6 @@
 /** Models in folders of Hugging Face's layout: loaded by folder or Hub id, and saved. @module */
 import { join } from "@std/path";
-import { writeAtomically } from "../data/atomic_write.ts";
+import { removeIfThere, writeAtomically } from "../data/atomic_write.ts";
 import { CheckpointError, DataError } from "../errors.ts";
 import {
   fitTensors,
@@ -269,11 +269,3 @@ export async function saveModel(
 /** Vocabularies are written compactly. */
 const stringify = (value: unknown, file: string): string =>
   `${file === SIDE_FILES.tokenizerJson ? JSON.stringify(value) : JSON.stringify(value, null, 2)}\n`;
-
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}

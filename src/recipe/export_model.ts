@@ -1,6 +1,6 @@
 /** A language model as the ONNX folder that transformers.js, Optimum and ONNX Runtime's users load. @module */
 import { join } from "@std/path";
-import { writeAtomically } from "../data/mod.ts";
+import { removeIfThere, writeAtomically } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
 import {
   decoderBranches,
@@ -229,13 +229,5 @@ async function removeOthers(folder: string, files: readonly ExportedFile[]): Pro
         if (!written.has(name)) await removeIfThere(join(folder, name));
       }
     }
-  }
-}
-
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** A decoder that reads rows of tokens step by step, keeping keys and values. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import { ShapeError } from "../errors.ts";
-import type { Program, ProgramInput } from "../graph/mod.ts";
+import { inputsLike, type Program, type ProgramInput } from "../graph/mod.ts";
 import {
   type DecoderConfig,
   decoderLogits,
@@ -12,7 +12,7 @@ import {
 } from "../model/mod.ts";
 import type { Executable, Executor, HostTensors } from "../runtime/mod.ts";
 import { named, namedInts } from "../tensor/axes.ts";
-import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
+import { hostTensor, sizeOf } from "../tensor/host_tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { leftPadded } from "./_rows.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
@@ -27,13 +27,6 @@ export interface DecoderSequenceOptions {
   /** Threads of one operator. Default: all cores. */
   threads?: number;
 }
-
-const parametersOf = (
-  tensors: Readonly<Record<string, HostTensor>>,
-): Record<string, ProgramInput> =>
-  Object.fromEntries(
-    Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
-  );
 
 /**
  * The program that reads new tokens, of any number and after any past: one graph for prompts and for
@@ -192,7 +185,7 @@ export async function openDecoder(
   const { config } = model;
   const { executor, lora, threads } = options;
   const tensors = lora ? model.tensors : packDecoder(model);
-  const program = decoderStepProgram(config, parametersOf(tensors), lora);
+  const program = decoderStepProgram(config, inputsLike(tensors), lora);
   const step = await executor.compile(program, { constants: tensors, threads });
   return {
     vocabSize: config.vocabSize,

@@ -1,7 +1,7 @@
 /** T5 reading sources and writing targets step by step, keeping keys and values. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import { ShapeError } from "../errors.ts";
-import type { Program, ProgramInput } from "../graph/mod.ts";
+import { inputsLike, type Program, type ProgramInput } from "../graph/mod.ts";
 import {
   type KeysValues,
   type LoraScaling,
@@ -63,7 +63,7 @@ function parametersOf(
   );
   return {
     tensors: Object.fromEntries(own),
-    inputs: Object.fromEntries(own.map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
+    inputs: inputsLike(Object.fromEntries(own)),
   };
 }
 

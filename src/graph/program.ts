@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DType } from "../tensor/host_tensor.ts";
+import type { DType, HostTensor } from "../tensor/host_tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** One input. A string in `shape` is a symbol: a size that is only known when the program runs. */
@@ -13,6 +13,19 @@ export interface ProgramInput {
   readonly dtype: DType;
   /** Sizes; a string such as `"B"` names a symbol shared by all inputs that use it. */
   readonly shape: readonly (number | string)[];
+}
+
+/**
+ * Inputs that take tensors such as these, of fixed sizes: parameters, for instance.
+ *
+ * @param tensors Tensors by name
+ */
+export function inputsLike(
+  tensors: Readonly<Record<string, Pick<HostTensor, "dtype" | "shape">>>,
+): Record<string, ProgramInput> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
+  );
 }
 
 /** A pure function of named tensors. It never reads a value and never branches on a symbol. */

@@ -11,8 +11,8 @@ import {
   SEQ2SEQ_SYMBOLS,
 } from "../generate/mod.ts";
 import {
+  inputsLike,
   type OnnxOptions,
-  type Program,
   record,
   type Recording,
   toMergedOnnx,
@@ -71,11 +71,6 @@ interface Graph {
 
 type Tensors = Readonly<Record<string, HostTensor<"float32">>>;
 
-const inputsOf = (tensors: Tensors): Program["inputs"] =>
-  Object.fromEntries(
-    Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
-  );
-
 /** Only the parameters of one side of a T5. */
 const sideOf = (tensors: Tensors, other: RegExp): Tensors =>
   Object.fromEntries(Object.entries(tensors).filter(([name]) => !other.test(name)));
@@ -87,7 +82,7 @@ const int64Of = (recording: Recording): string[] =>
 function graphsOf(model: PretrainedModel): Graph[] {
   if (isDecoder(model)) {
     const tensors = packDecoder(model);
-    const recording = record(decoderExportProgram(model.config, inputsOf(tensors)), {
+    const recording = record(decoderExportProgram(model.config, inputsLike(tensors)), {
       dialect: "export",
     });
     const fixed = { constants: tensors, int64: int64Of(recording), symbolNames: EXPORT_SYMBOLS };
@@ -96,8 +91,8 @@ function graphsOf(model: PretrainedModel): Graph[] {
   const config = model.config as T5Config;
   const left = sideOf(model.tensors, /^(decoder\.|lm_head\.)/);
   const right = sideOf(model.tensors, /^encoder\./);
-  const encoder = record(encoderExportProgram(config, inputsOf(left)), { dialect: "export" });
-  const branches = decoderBranches(config, inputsOf(right));
+  const encoder = record(encoderExportProgram(config, inputsLike(left)), { dialect: "export" });
+  const branches = decoderBranches(config, inputsLike(right));
   const merge = {
     name: "t5_decoder",
     condition: "use_cache_branch",

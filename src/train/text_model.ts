@@ -1,6 +1,6 @@
 /** Language models to be trained on prompts and answers, whole or by low-rank adapters. @module */
 import { ShapeError } from "../errors.ts";
-import type { Program, ProgramInput } from "../graph/program.ts";
+import { inputsLike, type Program } from "../graph/program.ts";
 import {
   decoderLoss,
   type DecoderModel,
@@ -73,11 +73,6 @@ function lossOf(model: Model, lora?: LoraScaling): (x: Params) => Params {
   };
 }
 
-const inputsOf = (tensors: Readonly<Record<string, HostTensor>>): Record<string, ProgramInput> =>
-  Object.fromEntries(
-    Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]),
-  );
-
 /** Tokens and labels of a batch. */
 function batchOf(model: Model, examples: readonly TextExample[]): TrainingBatch {
   const { config } = model;
@@ -125,7 +120,7 @@ export function textModel(
   const trainingProgram: Program = {
     name: `${config.family}_training`,
     inputs: {
-      ...inputsOf(tensors),
+      ...inputsLike(tensors),
       ...Object.fromEntries(
         Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
       ),

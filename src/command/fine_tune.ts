@@ -51,8 +51,8 @@ export const fineTuneCommand: Command = {
       line: "fine-tune --model=my_model --data=pairs.jsonl --out=my_adapter --steps=200",
     },
     {
-      text: "Use them",
-      line: 'generate-text --model=my_model --adapter=my_adapter "Where do otters live?"',
+      text: "Go on after Ctrl-C",
+      line: "fine-tune --model=my_model --data=pairs.jsonl --out=my_adapter --steps=200 --resume",
     },
   ],
   async run({ flags, io }): Promise<number | void> {

@@ -63,11 +63,12 @@ export class ConfigError extends DeepragError {
    * Lists all problems in the message.
    *
    * @param problems Every problem found; at least one
+   * @param what What can't be used. Default: `this configuration`
    */
-  constructor(problems: readonly ConfigProblem[]) {
+  constructor(problems: readonly ConfigProblem[], what = "this configuration") {
     const list = problems.map((p) => `  ${p.key}: ${p.message}`).join("\n");
     const n = problems.length;
-    super(`Cannot use this configuration: ${n} problem${n === 1 ? "" : "s"}\n${list}`);
+    super(`Cannot use ${what}: ${n} problem${n === 1 ? "" : "s"}\n${list}`);
     this.problems = problems;
   }
 }

@@ -29,6 +29,16 @@ export function modelOf(command: string, flags: Flags): string {
   );
 }
 
+/** Fail if flags that need, or exclude, another one are given. */
+export function refuseTogether(
+  flags: Flags,
+  names: readonly string[],
+  reason: string,
+): void {
+  const given = names.find((name) => flags[name] !== undefined);
+  if (given !== undefined) throw new UsageError(`Cannot take --${given}: ${reason}`);
+}
+
 /** A number behind a flag, or undefined. */
 export function numberOf(
   flags: Flags,

@@ -54,15 +54,11 @@ export const exportModelCommand: Command = {
     const precisions = [...new Set(["float32", ...asked])] as ExportPrecision[];
     const { exportModel } = await import("../recipe/export_model.ts");
     const { formatExportFigures, measureExport } = await import("../recipe/measure_export.ts");
-    const { loadAdapter, loadModel } = await import("../hub/mod.ts");
-    const { isConv1d, mergeLora } = await import("../model/mod.ts");
+    const { loadModel, mergeAdapter } = await import("../hub/mod.ts");
 
-    let model = await loadModel(source, hubOf({ flags, io }));
-    if (typeof flags.adapter === "string") {
-      const { config, tensors } = await loadAdapter(flags.adapter, model.config);
-      const merge = { config, isConv1d: isConv1d(model.config) };
-      model = { ...model, tensors: mergeLora(model.tensors, tensors, merge) };
-    }
+    const loaded = await loadModel(source, hubOf({ flags, io }));
+    const { adapter } = flags;
+    const model = typeof adapter === "string" ? await mergeAdapter(loaded, adapter) : loaded;
     const files = await exportModel(model, folder, { precisions });
     for (const { name, sizeBytes, weights } of files) {
       io.out(`${join(folder, name)}  ${(sizeBytes / 2 ** 20).toFixed(2)} MiB`);

@@ -1,6 +1,6 @@
 /** `fine-tune`: teach a language model prompts and answers. @module */
 import { UsageError } from "../errors.ts";
-import { hubOf, modelFlags, modelOf, numberOf } from "./_model_flags.ts";
+import { hubOf, modelFlags, modelOf, numberOf, refuseTogether } from "./_model_flags.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */
@@ -16,6 +16,7 @@ export const fineTuneCommand: Command = {
     ...modelFlags.filter(({ name }) => name !== "adapter"),
     { name: "data", value: "file", description: "JSON Lines with prompt and answer." },
     { name: "out", value: "folder", description: "Where to save." },
+    { name: "chat", description: "Prompts are what a user says to a chat model." },
     { name: "whole", description: "Train every parameter instead of adapters." },
     {
       name: "targets",
@@ -61,6 +62,10 @@ export const fineTuneCommand: Command = {
       if (typeof flags[name] === "string") return flags[name];
       throw new UsageError(`Cannot fine-tune: --${name} is missing; see fine-tune --help`);
     });
+    if (flags.whole) {
+      const adapters = ["targets", "rank", "alpha", "dropout"];
+      refuseTogether(flags, adapters, "there are no adapters with --whole");
+    }
     const targets = (flags.targets as string | undefined) ?? "all-linear";
     const lora = flags.whole ? undefined : {
       targets: targets === "all-linear" ? targets : targets.split(","),
@@ -74,7 +79,7 @@ export const fineTuneCommand: Command = {
       batchSize: numberOf(flags, "batch", { least: 1 }),
       learningRate: numberOf(flags, "rate", { least: 0, isWhole: false }),
       maxTokens: numberOf(flags, "max-tokens", { least: 2 }),
-      maxMinutes: numberOf(flags, "minutes", { least: 0, isWhole: false }),
+      maxMinutes: numberOf(flags, "minutes", { least: 0.01, isWhole: false }),
       seed: numberOf(flags, "seed", { least: 0 }),
     };
     const { readPairs } = await import("../data/mod.ts");
@@ -90,6 +95,7 @@ export const fineTuneCommand: Command = {
     const { training, parameterCount, trainingBytes } = await fineTune(model, pairs, {
       ...options,
       folder,
+      isChat: flags.chat === true,
       resume: flags.resume === true,
       progress,
       signal: interrupt.signal,
@@ -103,7 +109,7 @@ export const fineTuneCommand: Command = {
     io.out(
       `${training.step} steps over ${pairs.length} pairs in ${
         (training.seconds / 60).toFixed(1)
-      } minutes; loss ${training.loss.toFixed(3)}`,
+      } minutes` + (Number.isFinite(training.loss) ? `; loss ${training.loss.toFixed(3)}` : ""),
     );
     io.out(
       `${parameterCount} parameters trained; ${

@@ -1,6 +1,6 @@
 /** `generate-text`: let a language model write. @module */
 import { UsageError } from "../errors.ts";
-import { hubOf, modelFlags, modelOf, numberOf } from "./_model_flags.ts";
+import { hubOf, modelFlags, modelOf, numberOf, refuseTogether } from "./_model_flags.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */
@@ -10,7 +10,7 @@ export const generateText: Command = {
   details:
     "Takes T5, Flan-T5, GPT-2, Llama and Qwen2 models in Hugging Face layout, from a folder or " +
     "from the Hub. Without sampling or beams the likeliest token is taken each time, unless the " +
-    "model's generation_config.json says otherwise.",
+    "model's generation_config.json says otherwise; flags change its parts one by one.",
   takesConfig: false,
   positional: { name: "prompt", description: "The text; quotes are not needed." },
   flags: [
@@ -35,6 +35,14 @@ export const generateText: Command = {
       description: "Choose at random among the likeliest tokens that hold this probability.",
     },
     { name: "seed", value: "n", description: "Seed of the choice; 0 by default." },
+    {
+      name: "greedy",
+      description: "Take the likeliest token each time, whatever the model's file says.",
+    },
+    {
+      name: "no-defaults",
+      description: "Leave the model's generation_config.json out.",
+    },
     { name: "beams", value: "k", description: "Search for a likely text with k beams instead." },
     { name: "json", description: "Write text, tokens and log-probabilities as JSON." },
   ],
@@ -74,15 +82,18 @@ export const generateText: Command = {
         `Cannot open the precision ${precision}: --exported takes float32, float16 or int8`,
       );
     }
-    if (precision !== undefined && flags.adapter !== undefined) {
-      throw new UsageError(
-        "Cannot merge adapters into an exported folder: export it with --adapter",
-      );
+    if (precision !== undefined) {
+      const isFolder = "an exported folder is opened as it is";
+      refuseTogether(flags, ["adapter", "revision", "offline", "no-defaults"], isFolder);
     }
-    const isSampled = [temperature, topK, topP, seed].some((x) => x !== undefined);
-    if (isSampled && beams !== undefined) {
-      throw new UsageError("Cannot search with beams and choose at random: leave one of them out");
+    if (!flags.chat) refuseTogether(flags, ["system"], "it belongs to --chat");
+    const sampling = { temperature, topK, topP };
+    const isSampled = Object.values(sampling).some((x) => x !== undefined);
+    const chosen = ["temperature", "top-k", "top-p", "seed"];
+    if (beams !== undefined) {
+      refuseTogether(flags, [...chosen, "greedy"], "--beams searches, it does not choose");
     }
+    if (flags.greedy) refuseTogether(flags, chosen, "--greedy takes the likeliest token");
     const { openExportedLanguageModel, openLanguageModel } = await import(
       "../recipe/language_model.ts"
     );
@@ -94,22 +105,21 @@ export const generateText: Command = {
       : await openLanguageModel(source, {
         hub: hubOf({ flags, io }),
         adapter: flags.adapter as string | undefined,
+        useDefaults: flags["no-defaults"] !== true,
       });
+    if (seed !== undefined && !isSampled && !model.defaults.sampling) {
+      throw new UsageError(
+        "Cannot use --seed: this model takes the likeliest token; add --temperature, --top-k or --top-p",
+      );
+    }
     const began = performance.now();
-    const isStreamed = !flags.json && beams === undefined && !model.defaults.beam;
     const options = {
       ...maxNewTokens !== undefined && { maxNewTokens },
-      ...isSampled && { sampling: { temperature, topK, topP, seed } },
+      ...(isSampled || seed !== undefined) && { sampling: { ...sampling, seed } },
+      ...flags.greedy && { sampling: false as const },
       ...beams !== undefined && { beam: { beams } },
     };
-    let line = "";
-    const onText = (piece: string): void => {
-      // Whole lines only: results go to a stream of lines.
-      const parts = (line + piece).split("\n");
-      line = parts.pop()!;
-      for (const part of parts) io.out(part);
-    };
-    const all = isStreamed ? { ...options, onText } : options;
+    const all = flags.json ? options : { ...options, onText: (piece: string) => io.outRaw(piece) };
     const messages = [
       ...typeof flags.system === "string" ? [{ role: "system", content: flags.system }] : [],
       { role: "user", content: prompt },
@@ -134,8 +144,7 @@ export const generateText: Command = {
       ));
       return;
     }
-    if (isStreamed) io.out(line);
-    else io.out(text);
+    io.out("");
     io.err(
       `${tokens.length} tokens, ${(milliseconds / tokens.length).toFixed(1)} ms each (${
         ((began - loading) / 1000).toFixed(1)

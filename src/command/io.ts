@@ -4,6 +4,8 @@
 export interface CommandIo {
   /** Write a line of results. */
   out(text: string): void;
+  /** Write to the stream of results as it is, without a line break. */
+  outRaw(text: string): void;
   /** Write a line of news, warnings and errors. */
   err(text: string): void;
   /** Write to the error stream as it is, without a line break. */
@@ -34,6 +36,7 @@ export function processIo(): CommandIo {
   const isTerminal = Deno.stderr.isTerminal();
   return {
     out: (text) => writeAll(Deno.stdout, `${text}\n`),
+    outRaw: (text) => writeAll(Deno.stdout, text),
     err: (text) => writeAll(Deno.stderr, `${text}\n`),
     errRaw: (text) => writeAll(Deno.stderr, text),
     isTerminal,

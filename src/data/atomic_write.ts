@@ -119,6 +119,21 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/**
+ * Make a folder and those above it, where they are not there.
+ *
+ * @throws {DataError} If that can't be done
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  try {
+    await Deno.mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw new DataError(`Cannot make the folder ${folder}: ${(cause as Error).message}`, {}, {
+      cause,
+    });
+  }
+}
+
 /** Remove a file, or nothing if there is none. */
 export async function removeIfThere(path: string): Promise<void> {
   try {

@@ -1,6 +1,7 @@
 /** Datasets: read, write, describe, store and search. @module */
 export {
   type FileContent,
+  makeFolder,
   removeIfThere,
   type StagedFile,
   stageFile,

@@ -58,3 +58,51 @@ export function rowsOf({ dtype, data, shape }: HostTensor, rows: readonly number
   rows.forEach((row, i) => chosen.set(data.subarray(row * size, (row + 1) * size), i * size));
   return hostTensor(dtype, chosen, [rows.length, ...shape.slice(1)]);
 }
+
+/** Columns of a padded batch, and what of each row stands in them. */
+export interface Columns {
+  /** [B, S'] */
+  readonly inputIds: HostTensor<"int32">;
+  /** [B, S'] 1 where a token stands. */
+  readonly isToken: HostTensor<"float32">;
+  /** Tokens of each row among them; they stand at the end of the row. */
+  readonly counts: readonly number[];
+}
+
+/**
+ * A batch in pieces of at most `width` columns, from the left. Attention over a long prompt at once takes
+ * memory with the square of its length; read in pieces it gives the same. Every row has tokens in the
+ * last piece, so what comes after that is what comes after the whole.
+ */
+export function* inColumns(
+  { inputIds, isToken }: LeftPadded,
+  width: number,
+): Generator<Columns, void, undefined> {
+  const [B, S] = inputIds.shape;
+  for (let from = 0; from < S; from += width) {
+    const columns = Math.min(width, S - from), shape = [B, columns];
+    const ids = new Int32Array(B * columns), marks = new Float32Array(B * columns);
+    const counts: number[] = [];
+    for (let b = 0; b < B; b++) {
+      const at = b * S + from;
+      ids.set(inputIds.data.subarray(at, at + columns), b * columns);
+      marks.set(isToken.data.subarray(at, at + columns), b * columns);
+      counts.push(marks.subarray(b * columns, (b + 1) * columns).reduce((n, x) => n + x, 0));
+    }
+    yield {
+      inputIds: hostTensor("int32", ids, shape),
+      isToken: hostTensor("float32", marks, shape),
+      counts,
+    };
+  }
+}
+
+/** Position of each token behind `before` tokens of its row; 0 where there is none. */
+export function positionsOf({ inputIds, counts }: Columns, before: readonly number[]): Int32Array {
+  const [B, S] = inputIds.shape;
+  const positions = new Int32Array(B * S);
+  counts.forEach((count, b) => {
+    for (let t = 0; t < count; t++) positions[(b + 1) * S - count + t] = before[b] + t;
+  });
+  return positions;
+}

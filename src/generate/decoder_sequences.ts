@@ -14,7 +14,7 @@ import type { Executable, Executor, HostTensors } from "../runtime/mod.ts";
 import { named, namedInts } from "../tensor/axes.ts";
 import { hostTensor, sizeOf } from "../tensor/host_tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { leftPadded } from "./_rows.ts";
+import { type Columns, inColumns, leftPadded, positionsOf } from "./_rows.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
 import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 
@@ -27,6 +27,9 @@ export interface DecoderSequenceOptions {
   /** Threads of one operator. Default: all cores. */
   threads?: number;
 }
+
+/** Tokens of a row that are read at once. */
+const MAX_COLUMNS = 512;
 
 /**
  * The program that reads new tokens, of any number and after any past: one graph for prompts and for
@@ -139,27 +142,30 @@ class DecoderState implements SequenceState {
     if (tokens.length !== before.length) {
       throw new ShapeError(`Cannot extend ${before.length} rows by tokens for ${tokens.length}`);
     }
-    const { inputIds, isToken } = leftPadded(tokens, vocabSize);
-    const [B, S] = inputIds.shape;
-    const positions = new Int32Array(B * S);
     tokens.forEach(({ length }, b) => {
       const end = before[b] + length;
-      if (!rotary && end > maxPositions) {
-        throw new ShapeError(
-          `Cannot read ${end} tokens in row ${b}: the model has ${maxPositions} positions. ` +
-            "Shorten the prompt or generate fewer tokens.",
-        );
-      }
-      for (let t = 0; t < length; t++) positions[(b + 1) * S - length + t] = before[b] + t;
+      if (rotary || end <= maxPositions) return;
+      throw new ShapeError(
+        `Cannot read ${end} tokens in row ${b}: the model has ${maxPositions} positions. ` +
+          "Shorten the prompt or generate fewer tokens.",
+      );
     });
+    for (const columns of inColumns(leftPadded(tokens, vocabSize), MAX_COLUMNS)) {
+      await this.#read(columns);
+    }
+  }
+
+  async #read(columns: Columns): Promise<void> {
+    const { inputIds, isToken, counts } = columns, before = this.#cache.lengths;
+    const [B, S] = inputIds.shape;
     const { logits, logSumExp, present } = await this.#step.run({
       inputIds,
       isToken,
-      positions: hostTensor("int32", positions, [B, S]),
+      positions: hostTensor("int32", positionsOf(columns, before), [B, S]),
       pastLengths: hostTensor("int32", Int32Array.from(before), [B]),
       ...this.#cache.tensors(),
     }, { outputs: S === 1 ? this.#outputsOf(B) : undefined });
-    this.#cache.append(present.data as Float32Array, tokens.map(({ length }) => length));
+    this.#cache.append(present.data as Float32Array, counts);
     this.#next = {
       logits: logits.data as Float32Array,
       logSumExp: logSumExp.data as Float32Array,

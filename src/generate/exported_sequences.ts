@@ -2,7 +2,7 @@
 import { ShapeError } from "../errors.ts";
 import type { Executable, HostTensors } from "../runtime/mod.ts";
 import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
-import { leftPadded, logSumExp, rowsOf } from "./_rows.ts";
+import { type Columns, inColumns, leftPadded, logSumExp, positionsOf, rowsOf } from "./_rows.ts";
 import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 
 /** Sizes that a file does not say. */
@@ -20,6 +20,9 @@ export interface ExportedSizes {
   /** Most tokens of a row. Default: no limit. */
   readonly maxLength?: number;
 }
+
+/** Tokens of a row that are read at once, and logits of a batch. */
+const MAX_COLUMNS = 512, MAX_LOGITS = 2 ** 26;
 
 /** Logits after the last position of [B, S, V], and their log Σ exp. */
 function lastLogits({ data, shape }: HostTensor): NextTokenLogits {
@@ -102,21 +105,34 @@ class DecoderFileState implements SequenceState {
     if (tokens.length !== before.length) {
       throw new ShapeError(`Cannot extend ${before.length} rows by tokens for ${tokens.length}`);
     }
-    const { inputIds, isToken } = leftPadded(tokens, this.#sizes.vocabSize);
-    const [B, S] = inputIds.shape;
-    const positions = tokens.flatMap(({ length }, b) =>
-      Array.from({ length: S }, (_, s) => Math.max(0, before[b] + s - (S - length)))
+    const { vocabSize } = this.#sizes;
+    // The file gives logits at every position.
+    const width = Math.max(
+      1,
+      Math.min(MAX_COLUMNS, Math.floor(MAX_LOGITS / vocabSize / tokens.length)),
     );
+    for (const columns of inColumns(leftPadded(tokens, vocabSize), width)) {
+      await this.#read(columns);
+    }
+  }
+
+  async #read(columns: Columns): Promise<void> {
+    const { inputIds, isToken } = columns, before = this.lengths;
+    const [B, S] = inputIds.shape;
     this.#isToken = this.#isToken.map((row, b) => [
       ...row,
       ...isToken.data.subarray(b * S, (b + 1) * S),
     ]);
-    const outputs = await this.#file.run({
+    const all: HostTensors = {
       input_ids: inputIds,
       attention_mask: ints(this.#isToken.flat(), [B, this.#isToken[0].length]),
-      position_ids: ints(positions, [B, S]),
+      position_ids: ints(positionsOf(columns, before), [B, S]),
       ...this.#past,
-    });
+    };
+    // Not every exporter asks for positions.
+    const outputs = await this.#file.run(
+      Object.fromEntries(Object.keys(this.#file.inputs).map((name) => [name, all[name]])),
+    );
     this.#past = toPast(outputs);
     this.#next = lastLogits(outputs.logits);
   }

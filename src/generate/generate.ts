@@ -6,6 +6,7 @@ import { searchBeams, type TextStart } from "./beam_search.ts";
 import {
   forbidTokens,
   type LogitsProcessor,
+  noRepeatNgrams,
   repetitionPenalty,
   temperature,
   topK,
@@ -44,6 +45,7 @@ export function processorsOf(
   const { repetitionPenalty: penalty = 1 } = options;
   const all: LogitsProcessor[] = [];
   if (penalty !== 1) all.push(repetitionPenalty(penalty));
+  if (options.noRepeatNgramSize) all.push(noRepeatNgrams(options.noRepeatNgramSize));
   if (minNewTokens > 0) all.push(forbidTokens(stopTokens, minNewTokens));
   all.push(...processors);
   if (sampling?.temperature !== undefined && sampling.temperature !== 1) {

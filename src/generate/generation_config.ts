@@ -13,6 +13,7 @@ interface Fields {
   readonly count: number;
   readonly lengthPenalty: number;
   readonly earlyStopping: boolean | "never";
+  readonly noRepeatNgramSize: number;
   readonly maxNewTokens?: number;
   readonly minNewTokens?: number;
   readonly endTokens?: readonly number[];
@@ -31,15 +32,21 @@ const TABLES: ConfigTables<Fields> = {
     count: ["num_return_sequences", 1],
     lengthPenalty: ["length_penalty", 1],
     earlyStopping: ["early_stopping", false],
+    noRepeatNgramSize: ["no_repeat_ngram_size", 0],
     maxNewTokens: ["max_new_tokens", undefined],
     minNewTokens: ["min_new_tokens", undefined],
     endTokens: ["eos_token_id", undefined],
   },
   rules: {
     isSampled: RULES.flag,
-    temperature: RULES.positive,
-    topK: ["an integer from 0", isCount],
-    topP: ["a number in (0, 1]", (x) => typeof x === "number" && x > 0 && x <= 1],
+    // Without do_sample nobody asks for these, and files have any values there.
+    temperature: ["a positive number", (x, c) => !c.isSampled || RULES.positive[1](x, c)],
+    topK: ["an integer from 0", (x, c) => !c.isSampled || isCount(x)],
+    topP: [
+      "a number in (0, 1]",
+      (x, c) => !c.isSampled || (typeof x === "number" && x > 0 && x <= 1),
+    ],
+    noRepeatNgramSize: ["an integer from 0", isCount],
     repetitionPenalty: RULES.positive,
     beams: RULES.size,
     count: ["1", (x, c) => x === 1 || (c.beams as number) >= (x as number)],
@@ -59,7 +66,6 @@ const TABLES: ConfigTables<Fields> = {
     eta_cutoff: [0],
     typical_p: [1],
     min_p: [0],
-    no_repeat_ngram_size: [0],
     encoder_no_repeat_ngram_size: [0],
     encoder_repetition_penalty: [1],
     renormalize_logits: [false],
@@ -93,7 +99,10 @@ const TABLES: ConfigTables<Fields> = {
   ],
   required: [],
   file: "generation_config.json",
-  derive: (fields) => {
+  derive: (fields, _json, report) => {
+    if (fields.isSampled === true && (fields.beams as number) > 1) {
+      report("do_sample", "is true with beams; beams that choose at random are not supported");
+    }
     const end = fields.endTokens;
     if (end !== undefined && !Array.isArray(end)) fields.endTokens = [end];
   },
@@ -125,6 +134,7 @@ export function parseGenerationConfig(json: unknown): GenerateOptions {
   if (f.maxNewTokens !== undefined) options.maxNewTokens = f.maxNewTokens;
   if (f.minNewTokens !== undefined) options.minNewTokens = f.minNewTokens;
   if (f.repetitionPenalty !== 1) options.repetitionPenalty = f.repetitionPenalty;
+  if (f.noRepeatNgramSize > 0) options.noRepeatNgramSize = f.noRepeatNgramSize;
   if (f.beams > 1) {
     const { beams, lengthPenalty, earlyStopping, count } = f;
     options.beam = { beams, lengthPenalty, earlyStopping, count };

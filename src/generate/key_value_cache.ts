@@ -98,13 +98,13 @@ export class KeyValueCache {
    *
    * @param present [2·layers, B, J, S, E] keys and values of the new positions, layer by layer; the last
    * `counts[b]` of the S positions are those of row b
-   * @param counts New tokens per row
+   * @param counts New tokens per row; S is the largest of them
    */
   append(present: Float32Array, counts: readonly number[]): void {
     const { heads, headWidth: E } = this.#sizes;
     const rows = this.#lengths.length, S = Math.max(...counts);
     this.#reserve(Math.max(...this.#lengths.map((n, b) => n + counts[b])));
-    const isStep = S === 1;
+    const isStep = S === 1 && counts.every((count) => count === 1);
     this.#buffers.forEach((buffer, i) => {
       for (let b = 0; b < rows; b++) {
         for (let j = 0; j < heads; j++) {

@@ -85,13 +85,17 @@ export function topP(p: number): LogitsProcessor {
     // Few tokens hold the mass, so only those that could be among them are sorted. A token below
     // (1 − p)/V can't be: all such together are less than what may be left out.
     const floor = Math.min(Math.log((1 - p) * sum / logits.length) + top, top);
-    const ids: number[] = [];
-    for (let v = 0; v < logits.length; v++) if (logits[v] >= floor) ids.push(v);
-    ids.sort((a, b) => logits[b] - logits[a] || a - b);
-    let mass = 0, kept = 0;
-    while (kept < ids.length && mass < p * sum) mass += Math.exp(logits[ids[kept++]] - top);
-    const isKept = new Set(ids.slice(0, kept));
-    for (let v = 0; v < logits.length; v++) if (!isKept.has(v)) logits[v] = -Infinity;
+    const likely = logits.filter((x) => x >= floor).sort();
+    let mass = 0, at = likely.length;
+    while (at > 0 && mass < p * sum) mass += Math.exp(likely[--at] - top);
+    // Of those equal to the last one taken, the first by id stay.
+    const least = likely[at];
+    let equals = likely.length - at;
+    for (let i = at; i < likely.length; i++) if (likely[i] > least) equals--;
+    for (let v = 0; v < logits.length; v++) {
+      if (logits[v] > least || (logits[v] === least && equals-- > 0)) continue;
+      logits[v] = -Infinity;
+    }
   };
 }
 
@@ -107,6 +111,24 @@ export function repetitionPenalty(penalty: number): LogitsProcessor {
   return (logits, { tokens }) => {
     for (const v of new Set(tokens)) {
       logits[v] = logits[v] < 0 ? logits[v] * penalty : logits[v] / penalty;
+    }
+  };
+}
+
+/**
+ * Forbid tokens that would repeat a run of `n` tokens of the text (Paulus et al. 2018;
+ * `no_repeat_ngram_size` of transformers).
+ *
+ * @param n Length of the runs, at least 1
+ * @throws {DeepragError} If it is not a positive integer
+ */
+export function noRepeatNgrams(n: number): LogitsProcessor {
+  if (!(Number.isSafeInteger(n) && n > 0)) refuse(`runs of ${n} tokens can't be forbidden`);
+  return (logits, { tokens }) => {
+    const last = tokens.slice(tokens.length - n + 1);
+    if (tokens.length < n) return;
+    for (let i = 0; i + n <= tokens.length; i++) {
+      if (last.every((token, k) => tokens[i + k] === token)) logits[tokens[i + n - 1]] = -Infinity;
     }
   };
 }

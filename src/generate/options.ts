@@ -57,6 +57,8 @@ export interface GenerateOptions {
   beam?: TextBeamOptions;
   /** Penalty of tokens that stand in the text already. Default 1: none. */
   repetitionPenalty?: number;
+  /** No run of so many tokens comes twice. Default: runs may. */
+  noRepeatNgramSize?: number;
   /** Further processors, before temperature, top k and top p. */
   processors?: readonly LogitsProcessor[];
   /** Called for each token as it comes; not with `beam`. Returning `false` ends that text. */
@@ -82,6 +84,13 @@ export function checkGenerateOptions(options: GenerateOptions): void {
   };
   const isCount = (x: unknown, least: number) => Number.isSafeInteger(x) && (x as number) >= least;
   const { maxNewTokens, minNewTokens, sampling, beam, onToken, repetitionPenalty } = options;
+  const { noRepeatNgramSize } = options;
+  check(
+    "noRepeatNgramSize",
+    noRepeatNgramSize,
+    "a positive integer",
+    isCount(noRepeatNgramSize, 1),
+  );
   check("maxNewTokens", maxNewTokens, "a positive integer", isCount(maxNewTokens, 1));
   check(
     "minNewTokens",

@@ -1,6 +1,6 @@
 /** Low-rank adapters in PEFT's files. @module */
 import { join } from "@std/path";
-import { writeAtomically } from "../data/atomic_write.ts";
+import { makeFolder, writeAtomically } from "../data/atomic_write.ts";
 import { DataError } from "../errors.ts";
 import {
   fromPeftName,
@@ -8,6 +8,8 @@ import {
   type LoraConfig,
   loraConfigToJson,
   loraParamSpecs,
+  mergeLora,
+  type Model,
   type ModelConfig,
   modelProjections,
   parseLoraConfig,
@@ -16,7 +18,8 @@ import {
 } from "../model/mod.ts";
 import { safetensorsChunks } from "../model/safetensors_chunks.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
-import { readParameters } from "./pretrained.ts";
+import { readJsonFile } from "./json_file.ts";
+import { readParameters } from "./read_parameters.ts";
 
 /** Files of an adapter. */
 export const ADAPTER_FILES = {
@@ -47,7 +50,7 @@ export async function saveAdapter(
   modelConfig: ModelConfig,
   options: { dtype?: WeightType } = {},
 ): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const json = loraConfigToJson(adapter.config, {
     isConv1d: isConv1d(modelConfig),
     taskType: modelConfig.family === "t5" ? "SEQ_2_SEQ_LM" : "CAUSAL_LM",
@@ -71,14 +74,29 @@ export async function saveAdapter(
  */
 export async function loadAdapter(folder: string, modelConfig: ModelConfig): Promise<Adapter> {
   const path = join(folder, ADAPTER_FILES.config);
-  let json: unknown;
-  try {
-    json = JSON.parse(await Deno.readTextFile(path));
-  } catch (cause) {
-    throw new DataError(`Cannot read it: ${(cause as Error).message}`, { file: path }, { cause });
-  }
+  const json = await readJsonFile(path);
+  if (json === undefined) throw new DataError("There is no such file", { file: path });
   const config = parseLoraConfig(json);
   const specs = loraParamSpecs(config, modelProjections(modelConfig));
   const tensors = await readParameters(join(folder, ADAPTER_FILES.weights), specs, fromPeftName);
   return { config, tensors };
+}
+
+/**
+ * A model with adapters in its weights, see {@linkcode mergeLora}. What has no adapter is not copied.
+ *
+ * @param model The model
+ * @param adapter Its adapters, or their folder
+ * @throws {DataError} If a file is missing or broken
+ * @throws {CheckpointError} If the adapters do not fit the model
+ */
+export async function mergeAdapter<M extends Model>(
+  model: M,
+  adapter: Adapter | string,
+): Promise<M> {
+  const { config, tensors } = typeof adapter === "string"
+    ? await loadAdapter(adapter, model.config)
+    : adapter;
+  const merge = { config, isConv1d: isConv1d(model.config) };
+  return { ...model, tensors: mergeLora(model.tensors, tensors, merge) };
 }

@@ -24,9 +24,9 @@ export interface FindModelOptions {
   revision?: string;
   /** Folder of all downloaded models; huggingface_hub's if left out, see {@linkcode defaultCacheDir}. */
   cacheDir?: string;
-  /** Address of the Hub; `https://huggingface.co` if left out. */
+  /** Address of the Hub; the environment variable `HF_ENDPOINT` or `https://huggingface.co` if left out. */
   endpoint?: string;
-  /** For gated and private models; the environment variable `HF_TOKEN` if left out. */
+  /** For gated and private models; `HF_TOKEN`, or what `hf auth login` left, if left out. */
   token?: string;
   /** Use the cache alone; true if left out where `HF_HUB_OFFLINE` is 1. */
   offline?: boolean;
@@ -75,6 +75,9 @@ export async function findModel(
   options: FindModelOptions = {},
 ): Promise<string> {
   const wanted = checkWanted(options.files ?? MODEL_FILES);
+  if (await isFile(idOrFolder)) {
+    throw new DataError(`Cannot use the model ${idOrFolder}: it is a file, not a folder`);
+  }
   if (looksLocal(idOrFolder) || await isFolder(idOrFolder)) {
     return await useFolder(idOrFolder, wanted);
   }
@@ -145,7 +148,12 @@ async function useFolder(folder: string, wanted: WantedFiles): Promise<string> {
     ? await getFiles(wanted, folderPlace(folder))
     : ["such folder"];
   if (missing.length === 0) return folder;
-  throw new DataError(`Cannot use the model in ${folder}: there is no ${missing.join(", no ")}`);
+  const hint = await isFolder(join(folder, "onnx"))
+    ? ". It is an exported folder: openExported reads it, and generate-text with --exported=float32"
+    : "";
+  throw new DataError(
+    `Cannot use the model in ${folder}: there is no ${missing.join(", no ")}${hint}`,
+  );
 }
 
 /** The snapshot of what the revision meant last, if everything required is in it. */
@@ -187,15 +195,30 @@ async function knownCommit({ revision, cache, wanted }: HubModel): Promise<strin
   return isKnown && missing.length === 0 ? folder : undefined;
 }
 
+/** The token of `HF_TOKEN`, or of the file that huggingface_hub keeps it in. */
+function savedToken(): string | undefined {
+  const env = (name: string) => Deno.env.get(name)?.trim() || undefined;
+  const given = env("HF_TOKEN");
+  if (given) return given;
+  const home = env("HF_HOME") ?? (env("HOME") && join(env("HOME")!, ".cache", "huggingface"));
+  const file = env("HF_TOKEN_PATH") ?? (home && join(home, "token"));
+  try {
+    return file && (Deno.readTextFileSync(file).trim() || undefined);
+  } catch {
+    return undefined; // nobody logged in
+  }
+}
+
 function connect(options: FindModelOptions, hasCopy: boolean): Connection {
   const { retryDelaysMs = [500, 2000, 5000] } = options;
-  const endpoint = (options.endpoint ?? "https://huggingface.co").replace(/\/+$/, "");
+  const endpoint = (options.endpoint ?? (Deno.env.get("HF_ENDPOINT") || "https://huggingface.co"))
+    .replace(/\/+$/, "");
   if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint)) {
     throw new DataError(`Cannot use the Hub at ${JSON.stringify(endpoint)}: it is no web address`);
   }
   return {
     endpoint,
-    token: options.token ?? (Deno.env.get("HF_TOKEN")?.trim() || undefined),
+    token: options.token ?? savedToken(),
     fetch: options.fetch ?? fetch,
     signal: options.signal,
     // Who has a copy should not wait long for a network that is not there.

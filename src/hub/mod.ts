@@ -1,7 +1,8 @@
 /** Models in folders and on the Hugging Face Hub: found, downloaded, opened and saved. @module */
-export { type Adapter, ADAPTER_FILES, loadAdapter, saveAdapter } from "./adapter.ts";
+export { type Adapter, ADAPTER_FILES, loadAdapter, mergeAdapter, saveAdapter } from "./adapter.ts";
 export { type FileSource, openFileSource } from "./file_source.ts";
 export { type DownloadProgress, findModel, type FindModelOptions } from "./find_model.ts";
+export { readJsonFile, readTextFile } from "./json_file.ts";
 export { defaultCacheDir } from "./model_cache.ts";
 export { openWeights, type UnlistedTensor, type Weights } from "./open_weights.ts";
 export {

@@ -14,14 +14,13 @@ import {
   valueHeadParamSpecs,
   type WeightType,
 } from "../model/mod.ts";
-import { openSafetensors, type SafetensorsReader } from "../model/safetensors_source.ts";
 import { safetensorsChunks } from "../model/safetensors_chunks.ts";
 import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
-import type { ParamSpecs } from "../tensor/params.ts";
 import { loadTokenizer, type Tokenizer } from "../text/mod.ts";
-import { openFileSource } from "./file_source.ts";
 import { findModel, type FindModelOptions } from "./find_model.ts";
+import { readJsonFile, readTextFile } from "./json_file.ts";
 import { openWeights } from "./open_weights.ts";
+import { readParameters } from "./read_parameters.ts";
 import { saveWeights } from "./save_weights.ts";
 import { MODEL_FILES } from "./wanted_files.ts";
 
@@ -48,6 +47,8 @@ export interface PretrainedModel<Config extends ModelConfig = ModelConfig>
 
 /** A model that was loaded. */
 export interface LoadedModel extends PretrainedModel {
+  /** What it was asked for as: a folder, or an id of the Hub. */
+  readonly source: string;
   /** The folder it was read from. */
   readonly folder: string;
   /** Its tokenizer, where there is a `tokenizer.json`. */
@@ -63,33 +64,6 @@ const SIDE_FILES: Readonly<Record<keyof ModelSideFiles, string>> = {
   generationConfig: "generation_config.json",
 };
 
-/** Larger ones are no configurations but mistakes; the largest known tokenizer has 35 MB. */
-const MAX_JSON_BYTES = 256 * 2 ** 20;
-
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    const { size } = await Deno.stat(path);
-    if (size > MAX_JSON_BYTES) {
-      throw new DataError(`Cannot read a file of ${size} bytes as JSON`, { file: path });
-    }
-    return new TextDecoder("utf-8", { fatal: true }).decode(await Deno.readFile(path));
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return undefined;
-    if (cause instanceof DataError) throw cause;
-    throw new DataError(`Cannot read it: ${(cause as Error).message}`, { file: path }, { cause });
-  }
-}
-
-async function readJson(path: string): Promise<unknown> {
-  const text = await readText(path);
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new DataError(`Cannot read JSON: ${(cause as Error).message}`, { file: path }, { cause });
-  }
-}
-
 /**
  * Everything a folder holds beside configuration and weights.
  *
@@ -100,7 +74,10 @@ export async function readSideFiles(folder: string): Promise<ModelSideFiles> {
   const entries = await Promise.all(
     Object.entries(SIDE_FILES).map(async ([key, file]) => {
       const path = join(folder, file);
-      return [key, await (file.endsWith(".json") ? readJson(path) : readText(path))] as const;
+      return [
+        key,
+        await (file.endsWith(".json") ? readJsonFile(path) : readTextFile(path)),
+      ] as const;
     }),
   );
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
@@ -144,7 +121,7 @@ export async function loadModel(
   const optional = [...MODEL_FILES.optional ?? [], VALUE_HEAD_FILE];
   const folder = await findModel(idOrFolder, { files: { ...MODEL_FILES, optional }, ...options });
   const path = join(folder, "config.json");
-  const json = await readJson(path);
+  const json = await readJsonFile(path);
   if (json === undefined) throw new DataError("There is no such file", { file: path });
   const config = parseModelConfig(json);
   const side = await readSideFiles(folder);
@@ -174,42 +151,14 @@ export async function loadModel(
   }
   const model = settleModel(plan, tensors);
   const valueHead = await readValueHead(join(folder, VALUE_HEAD_FILE), model.config.modelWidth);
-  return { ...model, ...side, folder, tokenizer, ...valueHead && { valueHead } };
-}
-
-/** Exactly the parameters of `specs` from one file. */
-export async function readParameters(
-  path: string,
-  specs: ParamSpecs,
-  nameOf: (stored: string) => string | undefined = (stored) => stored,
-): Promise<Record<string, HostTensor<"float32">>> {
-  await using source = await openFileSource(path);
-  const reader: SafetensorsReader = await openSafetensors(source);
-  const problems: string[] = [];
-  const found = new Map<string, string>();
-  for (const [stored, { shape }] of reader.entries) {
-    const name = nameOf(stored), spec = name === undefined ? undefined : specs[name];
-    if (name === undefined || !spec) problems.push(`${stored} does not belong there`);
-    else if (`${shape}` !== `${spec.shape}`) {
-      problems.push(`${stored} is [${shape}], not [${spec.shape}]`);
-    } else found.set(name, stored);
-  }
-  for (const name of Object.keys(specs)) {
-    if (!found.has(name) && !problems.length) problems.push(`${name} is missing`);
-  }
-  if (problems.length) {
-    throw new CheckpointError(
-      `Cannot use ${path}: ${problems.length} tensors do not fit\n  ` +
-        problems.slice(0, 20).join("\n  "),
-    );
-  }
-  const tensors: Record<string, HostTensor<"float32">> = {};
-  for (const [name, { shape }] of Object.entries(specs)) {
-    const data = new Float32Array(sizeOf(shape));
-    await reader.readInto(found.get(name)!, data);
-    tensors[name] = hostTensor("float32", data, shape);
-  }
-  return tensors;
+  return {
+    ...model,
+    ...side,
+    source: idOrFolder,
+    folder,
+    tokenizer,
+    ...valueHead && { valueHead },
+  };
 }
 
 async function readValueHead(
@@ -222,6 +171,15 @@ async function readValueHead(
     return undefined;
   }
   return await readParameters(path, valueHeadParamSpecs(modelWidth));
+}
+
+function checkValueHead(head: Readonly<Record<string, HostTensor>>, modelWidth: number): void {
+  const shapesOf = (all: Readonly<Record<string, { shape: readonly number[] }>>): string =>
+    Object.keys(all).sort().map((name) => `${name} [${all[name].shape}]`).join(", ");
+  const [given, wanted] = [shapesOf(head), shapesOf(valueHeadParamSpecs(modelWidth))];
+  if (given !== wanted) {
+    throw new CheckpointError(`Cannot save a value head of ${given}: the model needs ${wanted}`);
+  }
 }
 
 /** How {@linkcode saveModel} writes. */
@@ -249,6 +207,7 @@ export async function saveModel(
   options: SaveModelOptions = {},
 ): Promise<string[]> {
   const tensors = fitTensors(model.config, model.tensors);
+  if (model.valueHead) checkValueHead(model.valueHead, model.config.modelWidth);
   const written = await saveWeights(folder, tensors, options);
   const write = async (file: string, content: Parameters<typeof writeAtomically>[1]) => {
     await writeAtomically(join(folder, file), content);

@@ -65,6 +65,8 @@ const INERT: readonly string[] = [
   "id2label",
   "label2id",
   "num_labels",
+  "_num_labels",
+  "unsloth_fixed",
   "problem_type",
   "finetuning_task",
   "task_specific_params",
@@ -143,10 +145,10 @@ const show = (value: unknown): string => {
  * @throws {ConfigError} With every problem: fields that are unknown, wrong or not supported
  */
 export function readConfig<C>(json: unknown, tables: ConfigTables<C>): C {
+  const { required = ["model_type"], file = "config.json" } = tables;
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new ConfigError([{ key: tables.file ?? "config.json", message: "is not an object" }]);
+    throw new ConfigError([{ key: file, message: "is not an object" }], file);
   }
-  const { required = ["model_type"] } = tables;
   const source = json as Record<string, unknown>;
   const problems: ConfigProblem[] = [];
   const report = (key: string, message: string) => void problems.push({ key, message });
@@ -184,7 +186,7 @@ export function readConfig<C>(json: unknown, tables: ConfigTables<C>): C {
     const [key] = (tables.places as Record<string, Place>)[field] ?? [field];
     report(key, `is ${show(config[field])}, not ${wanted}`);
   }
-  if (problems.length) throw new ConfigError(problems);
+  if (problems.length) throw new ConfigError(problems, file);
   return config as C;
 }
 

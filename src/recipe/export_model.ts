@@ -1,6 +1,6 @@
 /** A language model as the ONNX folder that transformers.js, Optimum and ONNX Runtime's users load. @module */
 import { join } from "@std/path";
-import { removeIfThere, writeAtomically } from "../data/mod.ts";
+import { makeFolder, removeIfThere, writeAtomically } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
 import {
   decoderBranches,
@@ -151,7 +151,8 @@ function generationConfigOf(model: PretrainedModel): unknown {
  * are quantised as they come. {@linkcode measureExport} says what either loses.
  *
  * @param model A model without adapters; merge them first
- * @param folder Is made if it is not there; what an earlier export left in its `onnx/` is replaced
+ * @param folder Is made if it is not there; what an earlier export left in its `onnx/` is replaced, and
+ *   side files that the model does not have are removed
  * @param options Precisions and size of data files
  * @throws {CheckpointError} If a parameter is missing, or the model has a precision nobody knows
  * @throws {DataError} If a file can't be written
@@ -171,7 +172,8 @@ export async function exportModel(
     );
   }
   fitTensors(model.config, model.tensors);
-  await Deno.mkdir(join(folder, "onnx"), { recursive: true });
+  await makeFolder(join(folder, "onnx"));
+  const began = Date.now();
   const files: ExportedFile[] = [];
   for (const graph of graphsOf(model)) {
     for (const precision of precisions) {
@@ -195,6 +197,7 @@ export async function exportModel(
     }
   }
   await removeOthers(folder, files);
+  await removeCutOff(join(folder, "onnx"), began);
   await writeAtomically(join(folder, "config.json"), configText(model.config, files));
   const side: Record<string, unknown> = {
     "generation_config.json": generationConfigOf(model),
@@ -203,13 +206,23 @@ export async function exportModel(
     "special_tokens_map.json": model.specialTokensMap,
   } satisfies Record<string, ModelSideFiles[keyof ModelSideFiles]>;
   for (const [file, value] of Object.entries(side)) {
-    if (value === undefined) continue;
-    await writeAtomically(join(folder, file), `${JSON.stringify(value, null, 2)}\n`);
+    const path = join(folder, file);
+    if (value === undefined) await removeIfThere(path);
+    else await writeAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
   }
-  if (model.chatTemplate !== undefined) {
-    await writeAtomically(join(folder, "chat_template.jinja"), model.chatTemplate);
-  }
+  const template = join(folder, "chat_template.jinja");
+  if (model.chatTemplate === undefined) await removeIfThere(template);
+  else await writeAtomically(template, model.chatTemplate);
   return files;
+}
+
+/** What an export that was killed left behind. */
+async function removeCutOff(folder: string, beforeMs: number): Promise<void> {
+  for await (const { name } of Deno.readDir(folder)) {
+    if (!/^\..*\.tmp$/.test(name)) continue;
+    const path = join(folder, name), { mtime } = await Deno.stat(path);
+    if (mtime && mtime.getTime() < beforeMs) await removeIfThere(path);
+  }
 }
 
 /** Files of an earlier export into the same folder would be taken for this model's. */

@@ -1,12 +1,14 @@
 /** A language model fine-tuned on prompts and answers, by low-rank adapters or as a whole. @module */
+import { createHash } from "node:crypto";
 import { join } from "@std/path";
-import type { PromptAnswer } from "../data/mod.ts";
-import { ConfigError, DataError, ShapeError } from "../errors.ts";
+import { makeFolder, type PromptAnswer } from "../data/mod.ts";
+import { CheckpointError, ConfigError, DataError, ShapeError } from "../errors.ts";
 import { type Adapter, type LoadedModel, saveAdapter, saveModel } from "../hub/mod.ts";
 import { type LoraConfig, loraConfig } from "../model/mod.ts";
 import { adamw } from "../optim/mod.ts";
 import { type Executor, onnxExecutor } from "../runtime/mod.ts";
 import { randomStream } from "../tensor/random.ts";
+import { encodeChat } from "../text/mod.ts";
 import {
   type ProgressReporter,
   tensorsOf,
@@ -31,15 +33,20 @@ export interface FineTuneOptions {
   learningRate?: number;
   /** Largest norm of the gradient. Default 1. */
   clipNorm?: number;
+  /** Are prompts what a user says to a chat model, and answers what it replies? Default `false`. */
+  isChat?: boolean;
   /** Longest example in tokens; longer ones are an error. Default: what the model can read. */
   maxTokens?: number;
   /** Seed of the order, of dropout and of new adapters. Default 0. */
   seed?: number;
   /** Stop after this much time even if steps are left. */
   maxMinutes?: number;
-  /** Where to save, and to resume from: checkpoints, then the adapters or the model. Default: nowhere. */
+  /**
+   * Where to save: checkpoints while it runs, then the adapters or the model. Default: nowhere. Not the
+   * folder of a model that is trained as a whole.
+   */
   folder?: string;
-  /** Go on from the latest checkpoint of `folder`. Default `false`. */
+  /** Go on from the latest checkpoint of `folder`, with the same data and options. Default `false`. */
   resume?: boolean;
   /** Takes note of loss and speed. */
   log?: (record: TrainingRecord) => void;
@@ -65,15 +72,61 @@ export interface FineTuned {
   readonly trainingBytes: number;
 }
 
-/** Tokens of a pair. The answer ends with the model's end token. */
-function exampleOf(model: LoadedModel, { prompt, answer }: PromptAnswer): TextExample {
-  const { config } = model, tokenizer = model.tokenizer!;
-  const end = config.family === "t5" ? config.endToken : config.endTokens[0];
+/** The token that ends an answer: the tokenizer's where the model ends there, as chat models do. */
+function endOf({ config, tokenizer }: LoadedModel): number | undefined {
+  if (config.family === "t5") return config.endToken;
+  const own = tokenizer!.eosId;
+  return own !== undefined && config.endTokens.includes(own) ? own : config.endTokens[0];
+}
+
+/** Tokens of a pair. */
+function exampleOf(
+  model: LoadedModel,
+  { prompt, answer }: PromptAnswer,
+  isChat: boolean,
+): TextExample {
+  const tokenizer = model.tokenizer!, end = endOf(model);
   const ids = tokenizer.encode(answer, { addSpecialTokens: false });
   return {
-    prompt: tokenizer.encode(prompt),
+    prompt: isChat
+      ? encodeChat(tokenizer, model, [{ role: "user", content: prompt }], {
+        addGenerationPrompt: true,
+      })
+      : tokenizer.encode(prompt),
     answer: end === undefined ? ids : [...ids, end],
   };
+}
+
+/** What a run depends on, as a checksum: resuming needs the same. Of weights, the first numbers count. */
+function identityOf(model: LoadedModel, what: unknown): string {
+  const hash = createHash("sha256").update(JSON.stringify([model.config, what]));
+  for (const { data } of Object.values(model.tensors)) {
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, Math.min(data.byteLength, 4096)));
+  }
+  return hash.digest("hex");
+}
+
+/** A new run must not find the checkpoints of another one. */
+async function refuseCheckpoints(folder: string): Promise<void> {
+  try {
+    for await (const _ of Deno.readDir(folder)) {
+      throw new CheckpointError(
+        `Cannot start a training in ${folder}: it holds checkpoints of one that did not end. Go on ` +
+          "with `resume` (--resume), or name another folder",
+      );
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Whether two paths are one folder. */
+async function isSameFolder(a: string, b: string): Promise<boolean> {
+  try {
+    return await Deno.realPath(a) === await Deno.realPath(b);
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -85,6 +138,8 @@ function exampleOf(model: LoadedModel, { prompt, answer }: PromptAnswer): TextEx
  * @param options Adapters, steps and the rest
  * @throws {ConfigError} If an option is out of range
  * @throws {DataError} If there is nothing to learn, or no tokenizer
+ * @throws {CheckpointError} If `folder` holds checkpoints of an unfinished training and `resume` was not
+ *   asked for, or they belong to another one
  * @throws {ShapeError} If a pair is too long, which is told with its number before anything is trained
  */
 export async function fineTune(
@@ -93,12 +148,20 @@ export async function fineTune(
   options: FineTuneOptions = {},
 ): Promise<FineTuned> {
   const { steps = 100, batchSize = 8, seed = 0, clipNorm = 1, folder, resume = false } = options;
-  const { executor = onnxExecutor(), adapter } = options;
+  const { executor = onnxExecutor(), adapter, isChat = false } = options;
+  if (adapter && options.lora) {
+    throw new ConfigError([{ key: "lora", message: "can't be given with adapters to go on from" }]);
+  }
   const lora = adapter?.config ?? (options.lora && loraConfig(options.lora));
   const learningRate = options.learningRate ?? (lora ? 1e-3 : 5e-5);
   for (const [key, value] of Object.entries({ steps, batchSize })) {
     if (!Number.isSafeInteger(value) || value < 1) {
       throw new ConfigError([{ key, message: `is ${value}, not a positive integer` }]);
+    }
+  }
+  for (const [key, value] of Object.entries({ learningRate, clipNorm })) {
+    if (!(value > 0 && value < Infinity)) {
+      throw new ConfigError([{ key, message: `is ${value}, not a positive number` }]);
     }
   }
   if (!model.tokenizer) throw new DataError(`Cannot read texts: ${model.folder} has no tokenizer`);
@@ -107,12 +170,14 @@ export async function fineTune(
   const longest = config.family === "gpt2" ? config.maxPositions : Infinity;
   const maxTokens = options.maxTokens ?? longest;
   const examples = pairs.map((pair, i) => {
-    const example = exampleOf(model, pair);
+    const example = exampleOf(model, pair, isChat);
     const length = example.prompt.length + example.answer.length;
-    if (length > maxTokens || !example.answer.length) {
+    const isShort = length < 2 || !example.answer.length ||
+      (config.family === "t5" && !example.prompt.length);
+    if (length > maxTokens || isShort) {
       throw new ShapeError(
         `Cannot learn example ${i}: it has ${length} tokens, ${example.answer.length} of them in its ` +
-          `answer; at most ${maxTokens} are allowed and the answer needs one`,
+          `answer; at most ${maxTokens} are allowed, and an answer needs one and one before it`,
       );
     }
     return example;
@@ -130,6 +195,14 @@ export async function fineTune(
     }
     return examples[orders.get(epoch)![n % examples.length]];
   };
+  const checkpoints = folder && join(folder, "checkpoints");
+  if (folder && checkpoints) {
+    if (!lora && await isSameFolder(folder, model.folder)) {
+      throw new DataError(`Cannot save into ${folder}: it holds the model that is trained`);
+    }
+    await makeFolder(folder); // rather told now than after the training
+    if (!resume) await refuseCheckpoints(checkpoints);
+  }
   const { store, ...training } = await trainModel<TextExample>({
     model: subject,
     executor,
@@ -144,13 +217,17 @@ export async function fineTune(
     batchSize,
     clipNorm,
     maxMinutes: options.maxMinutes,
-    checkpoints: folder
+    checkpoints: checkpoints
       ? {
-        folder: join(folder, "checkpoints"),
+        folder: checkpoints,
         every: Math.max(1, Math.ceil(steps / 5)),
         keepLast: 1,
         resume,
-        identity: `${config.family} ${examples.length} ${JSON.stringify(lora ?? "whole")}`,
+        identity: identityOf(model, [
+          examples.map(({ prompt, answer }) => [Array.from(prompt), Array.from(answer)]),
+          lora,
+          { steps, batchSize, learningRate, clipNorm },
+        ]),
       }
       : undefined,
     log: (record) => {
@@ -161,12 +238,15 @@ export async function fineTune(
   });
   const tensors = tensorsOf(store);
   const sizes = { parameterCount: store.parameterCount, trainingBytes: store.memory.sizeBytes };
+  const isOver = training.ended !== "interrupted";
   if (lora) {
-    const trained: Adapter = { config: { baseModel: model.folder, ...lora }, tensors };
+    const trained: Adapter = { config: { baseModel: model.source, ...lora }, tensors };
     if (folder) await saveAdapter(folder, trained, config);
+    if (checkpoints && isOver) await Deno.remove(checkpoints, { recursive: true });
     return { model, adapter: trained, training, ...sizes };
   }
   const whole: LoadedModel = { ...model, tensors };
   if (folder) await saveModel(folder, whole);
+  if (checkpoints && isOver) await Deno.remove(checkpoints, { recursive: true });
   return { model: whole, training, ...sizes };
 }

@@ -7,18 +7,19 @@ import {
   openDecoder,
   openT5,
   parseGenerationConfig,
+  type SamplingOptions,
   type SequenceModel,
 } from "../generate/mod.ts";
 import {
   type Adapter,
   type FindModelOptions,
-  loadAdapter,
   type LoadedModel,
   loadModel,
+  mergeAdapter,
   type ModelSideFiles,
   readSideFiles,
 } from "../hub/mod.ts";
-import { isConv1d, isDecoder, mergeLora, type ModelConfig, type T5Model } from "../model/mod.ts";
+import { isDecoder, type ModelConfig, type T5Model } from "../model/mod.ts";
 import { type Executor, onnxExecutor } from "../runtime/mod.ts";
 import {
   type ChatMessage,
@@ -30,9 +31,14 @@ import {
 } from "../text/mod.ts";
 import { openExported, type OpenExportedOptions } from "./open_exported.ts";
 
-/** How to write a text. What is left out comes from the model's `generation_config.json`. */
-export interface TextOptions extends GenerateOptions {
-  /** Called with each piece of text as it becomes certain; not in a beam. */
+/**
+ * How to write a text. What is left out comes from the model's `generation_config.json`, also of
+ * `sampling` each part by itself.
+ */
+export interface TextOptions extends Omit<GenerateOptions, "sampling"> {
+  /** Choose tokens at random; `false`: take the likeliest one whatever the model's file says. */
+  sampling?: SamplingOptions | false;
+  /** Called with each piece of text as it becomes certain; in a beam once, at the end. */
   onText?: (piece: string, prompt: number) => void;
 }
 
@@ -50,6 +56,8 @@ export interface OpenLanguageModelOptions {
   adapter?: string | Adapter;
   /** Threads of one operator. Default: all cores. */
   threads?: number;
+  /** Whether `generation_config.json` counts. Default `true`. */
+  useDefaults?: boolean;
   /** Where and how to look on the Hub. */
   hub?: FindModelOptions;
 }
@@ -131,15 +139,21 @@ export class LanguageModel implements AsyncDisposable {
     prompts: readonly ArrayLike<number>[],
     options: TextOptions = {},
   ): Promise<WrittenText[][]> {
-    const { onText, onToken, ...rest } = options;
-    const streams = onText && prompts.map(() => new TextStream(this.tokenizer));
+    const { onText, onToken, sampling, ...rest } = options;
     const whole: GenerateOptions = { ...this.defaults, ...rest };
     // Whoever asks for one way of choosing does not get the default one too.
-    if (rest.sampling) delete whole.beam;
-    if (rest.beam) delete whole.sampling;
+    if (sampling !== undefined && !rest.beam) delete whole.beam;
+    if (sampling === false || rest.beam) delete whole.sampling;
+    if (sampling) {
+      const given = Object.entries(sampling).filter(([, value]) => value !== undefined);
+      whole.sampling = { ...this.defaults.sampling, ...Object.fromEntries(given) };
+    }
+    const streams = onText && !whole.beam
+      ? prompts.map(() => new TextStream(this.tokenizer))
+      : undefined;
     // Published models have more rows than their tokenizers have tokens; such an id stands for nothing.
     const isKnown = (id: number) => this.tokenizer.idToToken(id) !== undefined;
-    if (onText || onToken) {
+    if (streams || onToken) {
       whole.onToken = (event) => {
         const piece = streams?.[event.prompt].push([event.token].filter(isKnown));
         if (piece) onText!(piece, event.prompt);
@@ -151,9 +165,11 @@ export class LanguageModel implements AsyncDisposable {
       const rest = stream.end();
       if (rest) onText!(rest, prompt);
     });
-    return results.map((texts) =>
+    const written = results.map((texts) =>
       texts.map((text) => ({ ...text, text: this.tokenizer.decode(text.tokens.filter(isKnown)) }))
     );
+    if (onText && !streams) written.forEach(([{ text }], prompt) => onText(text, prompt));
+    return written;
   }
 
   /** Free the programs. */
@@ -184,19 +200,12 @@ export async function openLanguageModel(
   model: string | LoadedModel,
   options: OpenLanguageModelOptions = {},
 ): Promise<LanguageModel> {
-  const { executor = onnxExecutor(), adapter, threads, hub } = options;
+  const { executor = onnxExecutor(), adapter, threads, useDefaults = true, hub } = options;
   let loaded = typeof model === "string" ? await loadModel(model, hub) : model;
+  if (!useDefaults) loaded = { ...loaded, generationConfig: undefined };
+  if (loaded.generationConfig !== undefined) parseGenerationConfig(loaded.generationConfig);
   const tokenizer = needTokenizer(loaded.tokenizer, loaded.folder);
-  if (adapter) {
-    const { config, tensors } = typeof adapter === "string"
-      ? await loadAdapter(adapter, loaded.config)
-      : adapter;
-    const merged = mergeLora(loaded.tensors, tensors, {
-      config,
-      isConv1d: isConv1d(loaded.config),
-    });
-    loaded = { ...loaded, tensors: merged };
-  }
+  if (adapter) loaded = await mergeAdapter(loaded, adapter);
   const sequences = isDecoder(loaded)
     ? await openDecoder(loaded, { executor, threads })
     : await openT5(loaded as T5Model, { executor, threads });
@@ -218,9 +227,6 @@ export async function openExportedLanguageModel(
   const tokenizer = side.tokenizerJson === undefined
     ? undefined
     : loadTokenizer(side.tokenizerJson, side.tokenizerConfig ?? {});
-  return new LanguageModel(
-    await openExported(folder, options),
-    needTokenizer(tokenizer, folder),
-    side,
-  );
+  const known = needTokenizer(tokenizer, folder);
+  return new LanguageModel(await openExported(folder, options), known, side);
 }

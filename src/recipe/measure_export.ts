@@ -1,4 +1,5 @@
 /** What an exported model costs: size, speed, and what its precision loses. @module */
+import { DataError } from "../errors.ts";
 import { generate, type SequenceModel } from "../generate/mod.ts";
 import { randomStream } from "../tensor/random.ts";
 import type { ExportedFile, ExportPrecision } from "./export_model.ts";
@@ -103,6 +104,7 @@ function compare(
  * @param files What `exportModel` returned; float32 must be among it
  * @param options What to read
  * @returns One line per precision
+ * @throws {DataError} If there are no float32 files
  */
 export async function measureExport(
   folder: string,
@@ -112,6 +114,11 @@ export async function measureExport(
   const { tokens = 48, threads, seed = 0 } = options;
   const precisions = [...new Set(files.map(({ precision }) => precision))]
     .sort((a, b) => Number(b === "float32") - Number(a === "float32"));
+  if (precisions[0] !== "float32") {
+    throw new DataError(
+      `Cannot measure the export in ${folder}: it has no float32 files to compare with`,
+    );
+  }
   const figures: ExportFigures[] = [];
   let prompts = options.prompts, texts: Int32Array[] = [], reference: Reading | undefined;
   for (const precision of precisions) {

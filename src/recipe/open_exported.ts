@@ -2,8 +2,9 @@
 import { join } from "@std/path";
 import { DataError } from "../errors.ts";
 import { exportedDecoder, exportedSeq2Seq, type SequenceModel } from "../generate/mod.ts";
+import { readJsonFile } from "../hub/mod.ts";
 import { parseModelConfig } from "../model/mod.ts";
-import { openOnnx } from "../runtime/mod.ts";
+import { type Executable, openOnnx } from "../runtime/mod.ts";
 import { type ExportPrecision, PRECISION_SUFFIX } from "./export_model.ts";
 
 /** Choices of {@linkcode openExported}. */
@@ -30,15 +31,19 @@ export async function openExported(
 ): Promise<SequenceModel> {
   const { precision = "float32", threads } = options;
   const path = join(folder, "config.json");
-  let json: unknown;
-  try {
-    json = JSON.parse(await Deno.readTextFile(path));
-  } catch (cause) {
-    throw new DataError(`Cannot read it: ${(cause as Error).message}`, { file: path }, { cause });
-  }
+  const json = await readJsonFile(path);
+  if (json === undefined) throw new DataError("There is no such file", { file: path });
   const config = parseModelConfig(json);
-  const open = (name: string) =>
-    openOnnx(join(folder, "onnx", `${name}${PRECISION_SUFFIX[precision]}.onnx`), { threads });
+  const open = async (name: string): Promise<Executable> => {
+    const path = join(folder, "onnx", `${name}${PRECISION_SUFFIX[precision]}.onnx`);
+    if (!await isFile(path)) {
+      const there = await filesIn(join(folder, "onnx"));
+      throw new DataError(
+        `Cannot open ${path}: there is no such file. The export has ${there.join(", ") || "none"}`,
+      );
+    }
+    return await openOnnx(path, { threads });
+  };
   const { vocabSize, headWidth } = config;
   if (config.family !== "t5") {
     return exportedDecoder(await open("model"), {
@@ -59,4 +64,22 @@ export async function openExported(
     endTokens: [config.endToken],
     startToken: config.startToken,
   });
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch {
+    return false;
+  }
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".onnx")) names.push(name);
+  } catch {
+    // there is no such folder
+  }
+  return names.sort();
 }

@@ -152,6 +152,11 @@ export function textModel(
         if (config.family === "t5" && !prompt.length) {
           throw new ShapeError(`Cannot learn example ${i} of a batch: its prompt has no token`);
         }
+        if (config.family !== "t5" && length < 2) {
+          throw new ShapeError(
+            `Cannot learn example ${i} of a batch: nothing stands before its only token`,
+          );
+        }
       });
       const batch = batchOf(model, examples);
       return lora ? { ...batch, inputs: { ...tensors, ...batch.inputs } } : batch;

@@ -137,8 +137,8 @@ function savedStateOf(
     : seed !== run.seed
     ? `its run has seed=${seed}, not ${run.seed}`
     : saved.identity !== run.identity
-    ? "its parameters belong to another tokenizer, other docids or another model. Resume with the " +
-      "data and configuration that the run was started with"
+    ? "it belongs to other data, docids, settings or another model. Resume with those that the run " +
+      "was started with"
     : undefined;
   if (problem) throw new CheckpointError(`Cannot resume from ${run.path}: ${problem}`);
   return saved!;

@@ -15,6 +15,7 @@ export function fakeIo(hasColor = false): FakeIo {
     outLines,
     errLines,
     out: (text) => void outLines.push(text),
+    outRaw: (text) => void outLines.push(text),
     err: (text) => void errLines.push(text),
     errRaw: (text) => void errLines.push(text),
     isTerminal: false,

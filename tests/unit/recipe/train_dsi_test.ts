@@ -96,8 +96,8 @@ Deno.test("a run is resumed with its own documents, docids and seed only", () =>
       "it was trained on other documents",
     );
     await assertRejects(() => resume(["seed=2"]), CheckpointError, "seed=1, not 2");
-    await assertRejects(() => resume(["docid=naive"]), CheckpointError, "other docids");
-    await assertRejects(() => resume([], asking("Zyzzyva?")), CheckpointError, "another tokenizer");
+    await assertRejects(() => resume(["docid=naive"]), CheckpointError, "other data, docids");
+    await assertRejects(() => resume([], asking("Zyzzyva?")), CheckpointError, "belongs to other data");
     await assertRejects(
       () => trainTiny(folder, [`training.resume=${join(folder, "elsewhere")}`]),
       CheckpointError,

@@ -295,7 +295,7 @@ Deno.test("what can't be resumed is refused", () =>
     const resume = (over: Partial<Options> = {}, identity = "a") =>
       train({ steps: 3, ...over, checkpoints: { ...checkpoints, identity, resume: true } });
     await assertRejects(() => resume({ seed: 4 }), CheckpointError, "seed=3, not 4");
-    await assertRejects(() => resume({}, "b"), CheckpointError, "other docids");
+    await assertRejects(() => resume({}, "b"), CheckpointError, "other data, docids");
     await assertRejects(
       () => resume({ model: tinyIndex(atomic, { width: 8 }) }),
       CheckpointError,

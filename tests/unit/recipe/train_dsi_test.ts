@@ -97,7 +97,11 @@ Deno.test("a run is resumed with its own documents, docids and seed only", () =>
     );
     await assertRejects(() => resume(["seed=2"]), CheckpointError, "seed=1, not 2");
     await assertRejects(() => resume(["docid=naive"]), CheckpointError, "other data, docids");
-    await assertRejects(() => resume([], asking("Zyzzyva?")), CheckpointError, "belongs to other data");
+    await assertRejects(
+      () => resume([], asking("Zyzzyva?")),
+      CheckpointError,
+      "belongs to other data",
+    );
     await assertRejects(
       () => trainTiny(folder, [`training.resume=${join(folder, "elsewhere")}`]),
       CheckpointError,

@@ -110,6 +110,7 @@ async function runCommand(
  * const lines: string[] = [];
  * const io = {
  *   out: (text: string) => void lines.push(text),
+ *   outRaw: () => {},
  *   err: () => {},
  *   errRaw: () => {},
  *   isTerminal: false,

@@ -10,7 +10,8 @@ export const fineTuneCommand: Command = {
   details:
     'Learns from lines such as {"prompt": "…", "answer": "…"}; only answers count in the loss. ' +
     "The folder gets adapter_config.json and adapter_model.safetensors, which PEFT loads too, or with " +
-    "--whole the whole model. Ctrl-C saves a checkpoint; the same command with --resume goes on.",
+    "--whole the whole model. Ctrl-C saves a checkpoint; the same command with --resume goes on, with " +
+    "the same data, model and settings.",
   takesConfig: false,
   flags: [
     ...modelFlags.filter(({ name }) => name !== "adapter"),
@@ -117,7 +118,9 @@ export const fineTuneCommand: Command = {
       } MiB for them, ` +
         "their gradients and the optimiser",
     );
-    io.out(`Saved in ${folder}`);
+    io.out(
+      training.ended === "time" ? `Saved in ${folder}; --resume goes on` : `Saved in ${folder}`,
+    );
     io.out(
       flags.whole
         ? `Next: deno task generate-text --model=${folder} "…"`

@@ -75,7 +75,9 @@ export async function saveAdapter(
 export async function loadAdapter(folder: string, modelConfig: ModelConfig): Promise<Adapter> {
   const path = join(folder, ADAPTER_FILES.config);
   const json = await readJsonFile(path);
-  if (json === undefined) throw new DataError("There is no such file", { file: path });
+  if (json === undefined) {
+    throw new DataError("Cannot read it: there is no such file", { file: path });
+  }
   const config = parseLoraConfig(json);
   const specs = loraParamSpecs(config, modelProjections(modelConfig));
   const tensors = await readParameters(join(folder, ADAPTER_FILES.weights), specs, fromPeftName);

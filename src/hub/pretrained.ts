@@ -122,7 +122,9 @@ export async function loadModel(
   const folder = await findModel(idOrFolder, { files: { ...MODEL_FILES, optional }, ...options });
   const path = join(folder, "config.json");
   const json = await readJsonFile(path);
-  if (json === undefined) throw new DataError("There is no such file", { file: path });
+  if (json === undefined) {
+    throw new DataError("Cannot read it: there is no such file", { file: path });
+  }
   const config = parseModelConfig(json);
   const side = await readSideFiles(folder);
   const tokenizer = side.tokenizerJson === undefined

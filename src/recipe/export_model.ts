@@ -162,11 +162,12 @@ export async function exportModel(
   folder: string,
   options: ExportModelOptions = {},
 ): Promise<ExportedFile[]> {
-  const { precisions = ["float32"], externalDataBytes } = options;
+  const { externalDataBytes } = options;
+  const precisions = [...new Set(options.precisions ?? ["float32"])];
   const unknown = precisions.find((p) => !Object.hasOwn(PRECISION_SUFFIX, p));
   if (unknown !== undefined || !precisions.length) {
     throw new CheckpointError(
-      `Cannot export in the precision ${unknown}: there are ${
+      `Cannot export in ${unknown ?? "no"} precision: there are ${
         Object.keys(PRECISION_SUFFIX).join(", ")
       }`,
     );

@@ -238,7 +238,7 @@ export async function fineTune(
   });
   const tensors = tensorsOf(store);
   const sizes = { parameterCount: store.parameterCount, trainingBytes: store.memory.sizeBytes };
-  const isOver = training.ended !== "interrupted";
+  const isOver = training.ended === "finished";
   if (lora) {
     const trained: Adapter = { config: { baseModel: model.source, ...lora }, tensors };
     if (folder) await saveAdapter(folder, trained, config);

@@ -139,14 +139,14 @@ export class LanguageModel implements AsyncDisposable {
     prompts: readonly ArrayLike<number>[],
     options: TextOptions = {},
   ): Promise<WrittenText[][]> {
-    const { onText, onToken, sampling, ...rest } = options;
+    const { onText, onToken, sampling, ...given } = options;
+    const rest = withoutGaps(given);
     const whole: GenerateOptions = { ...this.defaults, ...rest };
     // Whoever asks for one way of choosing does not get the default one too.
     if (sampling !== undefined && !rest.beam) delete whole.beam;
     if (sampling === false || rest.beam) delete whole.sampling;
     if (sampling) {
-      const given = Object.entries(sampling).filter(([, value]) => value !== undefined);
-      whole.sampling = { ...this.defaults.sampling, ...Object.fromEntries(given) };
+      whole.sampling = { ...this.defaults.sampling, ...withoutGaps(sampling) };
     }
     const streams = onText && !whole.beam
       ? prompts.map(() => new TextStream(this.tokenizer))
@@ -176,6 +176,12 @@ export class LanguageModel implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.sequences.dispose();
   }
+}
+
+/** Without what is `undefined`, which says nothing. */
+function withoutGaps<T extends object>(options: T): T {
+  const said = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(said) as T;
 }
 
 function needTokenizer(tokenizer: Tokenizer | undefined, folder: string): Tokenizer {

@@ -1,5 +1,5 @@
 /** What an exported model costs: size, speed, and what its precision loses. @module */
-import { DataError } from "../errors.ts";
+import { ConfigError, DataError } from "../errors.ts";
 import { generate, type SequenceModel } from "../generate/mod.ts";
 import { randomStream } from "../tensor/random.ts";
 import type { ExportedFile, ExportPrecision } from "./export_model.ts";
@@ -104,6 +104,7 @@ function compare(
  * @param files What `exportModel` returned; float32 must be among it
  * @param options What to read
  * @returns One line per precision
+ * @throws {ConfigError} If fewer than two tokens are to be compared
  * @throws {DataError} If there are no float32 files
  */
 export async function measureExport(
@@ -112,6 +113,9 @@ export async function measureExport(
   options: MeasureExportOptions = {},
 ): Promise<ExportFigures[]> {
   const { tokens = 48, threads, seed = 0 } = options;
+  if (!(Number.isSafeInteger(tokens) && tokens > 1)) {
+    throw new ConfigError([{ key: "tokens", message: `is ${tokens}, not an integer from 2 on` }]);
+  }
   const precisions = [...new Set(files.map(({ precision }) => precision))]
     .sort((a, b) => Number(b === "float32") - Number(a === "float32"));
   if (precisions[0] !== "float32") {
@@ -129,7 +133,9 @@ export async function measureExport(
       if (!reference) {
         prompts ??= Array.from({ length: 4 }, (_, row) => {
           const stream = randomStream({ seed, stream: "measure", step: row });
-          return Int32Array.from({ length: 8 }, () => stream.int(model.vocabSize));
+          // Half of what the model can read, if that is little.
+          const length = Math.max(1, Math.min(8, Math.floor(model.maxLength / 2)));
+          return Int32Array.from({ length }, () => stream.int(model.vocabSize));
         });
         const written = await generate(model, prompts, {
           maxNewTokens: tokens,

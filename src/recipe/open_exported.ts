@@ -32,7 +32,9 @@ export async function openExported(
   const { precision = "float32", threads } = options;
   const path = join(folder, "config.json");
   const json = await readJsonFile(path);
-  if (json === undefined) throw new DataError("There is no such file", { file: path });
+  if (json === undefined) {
+    throw new DataError("Cannot read it: there is no such file", { file: path });
+  }
   const config = parseModelConfig(json);
   const open = async (name: string): Promise<Executable> => {
     const path = join(folder, "onnx", `${name}${PRECISION_SUFFIX[precision]}.onnx`);
@@ -56,7 +58,14 @@ export async function openExported(
     });
   }
   const encoder = await open("encoder_model");
-  return exportedSeq2Seq({ encoder, decoder: await open("decoder_model_merged") }, {
+  let decoder: Executable;
+  try {
+    decoder = await open("decoder_model_merged");
+  } catch (error) {
+    await encoder.dispose();
+    throw error;
+  }
+  return exportedSeq2Seq({ encoder, decoder }, {
     vocabSize,
     headWidth,
     layers: config.decoderLayers,

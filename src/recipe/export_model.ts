@@ -163,13 +163,13 @@ export async function exportModel(
   options: ExportModelOptions = {},
 ): Promise<ExportedFile[]> {
   const { externalDataBytes } = options;
-  const precisions = [...new Set(options.precisions ?? ["float32"])];
+  const precisions = [...new Set<ExportPrecision>(options.precisions ?? ["float32"])];
   const unknown = precisions.find((p) => !Object.hasOwn(PRECISION_SUFFIX, p));
   if (unknown !== undefined || !precisions.length) {
     throw new CheckpointError(
-      `Cannot export in ${unknown ?? "no"} precision: there are ${
-        Object.keys(PRECISION_SUFFIX).join(", ")
-      }`,
+      `Cannot export in ${
+        unknown === undefined ? "no precision" : `the precision ${unknown}`
+      }: there are ${Object.keys(PRECISION_SUFFIX).join(", ")}`,
     );
   }
   fitTensors(model.config, model.tensors);

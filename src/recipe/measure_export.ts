@@ -25,7 +25,7 @@ export interface ExportFigures {
   readonly sizeBytes: number;
   /** Milliseconds to open the files. */
   readonly loadMs: number;
-  /** Milliseconds per token, one row, median. */
+  /** Milliseconds per token, one row, median; NaN if only one was read. */
   readonly tokenMs: number;
   /** Mean Kullback–Leibler divergence of the next token, float32 against this, in nats. */
   readonly divergence: number;
@@ -43,7 +43,8 @@ interface Reading {
   readonly tokenMs: number[];
 }
 
-const median = (x: readonly number[]): number => x.toSorted((a, b) => a - b)[x.length >> 1];
+const median = (x: readonly number[]): number =>
+  x.length ? x.toSorted((a, b) => a - b)[x.length >> 1] : NaN;
 
 /** Reads `texts` behind `prompts`, one row at a time. */
 async function read(
@@ -104,7 +105,7 @@ function compare(
  * @param files What `exportModel` returned; float32 must be among it
  * @param options What to read
  * @returns One line per precision
- * @throws {ConfigError} If fewer than two tokens are to be compared
+ * @throws {ConfigError} If no token is to be compared
  * @throws {DataError} If there are no float32 files
  */
 export async function measureExport(
@@ -113,8 +114,8 @@ export async function measureExport(
   options: MeasureExportOptions = {},
 ): Promise<ExportFigures[]> {
   const { tokens = 48, threads, seed = 0 } = options;
-  if (!(Number.isSafeInteger(tokens) && tokens > 1)) {
-    throw new ConfigError([{ key: "tokens", message: `is ${tokens}, not an integer from 2 on` }]);
+  if (!(Number.isSafeInteger(tokens) && tokens > 0)) {
+    throw new ConfigError([{ key: "tokens", message: `is ${tokens}, not a positive integer` }]);
   }
   const precisions = [...new Set(files.map(({ precision }) => precision))]
     .sort((a, b) => Number(b === "float32") - Number(a === "float32"));

@@ -16,11 +16,12 @@ import { parseArgs } from "@std/cli/parse-args";
 import { toFileUrl } from "@std/path";
 import { generate, openDecoder } from "../src/generate/mod.ts";
 import { saveModel } from "../src/hub/mod.ts";
-import { decoderParamSpecs, parseDecoderConfig } from "../src/model/mod.ts";
+import { decoderParamSpecs } from "../src/model/mod.ts";
 import { exportModel } from "../src/recipe/export_model.ts";
 import { onnxExecutor } from "../src/runtime/onnx_executor.ts";
 import { ParameterStore } from "../src/runtime/parameter_store.ts";
 import { randomStream } from "../src/tensor/random.ts";
+import { llama } from "./_llama.ts";
 import { type Peer, startPeer } from "./_peer.ts";
 
 const options = parseArgs(Deno.args, {
@@ -62,17 +63,7 @@ interface Answer {
 }
 type Ask = (question: Question) => Promise<Answer>;
 
-const config = parseDecoderConfig({
-  model_type: "llama",
-  vocab_size: 32000,
-  hidden_size: 512,
-  intermediate_size: 1408,
-  num_hidden_layers: layers,
-  num_attention_heads: 8,
-  num_key_value_heads: 8,
-  tie_word_embeddings: true,
-  initializer_range: 0.05,
-});
+const config = llama(layers);
 const store = new ParameterStore(decoderParamSpecs(config));
 store.initialise(1);
 console.log(`${(store.parameterCount / 1e6).toFixed(1)} M parameters, ${threads} threads`);

@@ -11,11 +11,12 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { decoderParamSpecs, loraConfig, parseDecoderConfig } from "../src/model/mod.ts";
+import { decoderParamSpecs, loraConfig } from "../src/model/mod.ts";
 import { adamw } from "../src/optim/mod.ts";
 import { createTrainStep, onnxExecutor, Optimizer, ParameterStore } from "../src/runtime/mod.ts";
 import { randomStream } from "../src/tensor/random.ts";
 import { tensorsOf, textModel } from "../src/train/mod.ts";
+import { llama } from "./_llama.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["mode", "steps", "batch", "rank", "layers"],
@@ -26,16 +27,7 @@ const [steps, batch, rank, layers] = [options.steps, options.batch, options.rank
 const TOKENS = 25;
 
 async function measure(mode: string): Promise<Record<string, number>> {
-  const config = parseDecoderConfig({
-    model_type: "llama",
-    vocab_size: 32000,
-    hidden_size: 512,
-    intermediate_size: 1408,
-    num_hidden_layers: layers,
-    num_attention_heads: 8,
-    num_key_value_heads: 8,
-    tie_word_embeddings: true,
-  });
+  const config = llama(layers);
   const start = new ParameterStore(decoderParamSpecs(config));
   start.initialise(1);
   const model = textModel({ config, tensors: tensorsOf(start) }, {

@@ -10,6 +10,16 @@ export interface LeftPadded {
 }
 
 /**
+ * Fail unless there are tokens for each row.
+ *
+ * @throws {ShapeError} If there are more or fewer
+ */
+export function checkRows(tokens: readonly ArrayLike<number>[], rows: number): void {
+  if (tokens.length === rows) return;
+  throw new ShapeError(`Cannot extend ${rows} rows by tokens for ${tokens.length}`);
+}
+
+/**
  * Check rows and pad them on the left.
  *
  * @throws {ShapeError} If there is no row, a row is empty, or an id is not in the vocabulary

@@ -14,7 +14,7 @@ import type { Executable, Executor, HostTensors } from "../runtime/mod.ts";
 import { named, namedInts } from "../tensor/axes.ts";
 import { hostTensor, sizeOf } from "../tensor/host_tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type Columns, inColumns, leftPadded, positionsOf } from "./_rows.ts";
+import { checkRows, type Columns, inColumns, leftPadded, positionsOf } from "./_rows.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
 import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 
@@ -139,9 +139,7 @@ class DecoderState implements SequenceState {
 
   async extend(tokens: readonly ArrayLike<number>[]): Promise<void> {
     const { vocabSize, maxPositions, rotary } = this.#config, before = this.#cache.lengths;
-    if (tokens.length !== before.length) {
-      throw new ShapeError(`Cannot extend ${before.length} rows by tokens for ${tokens.length}`);
-    }
+    checkRows(tokens, before.length);
     tokens.forEach(({ length }, b) => {
       const end = before[b] + length;
       if (rotary || end <= maxPositions) return;

@@ -2,7 +2,15 @@
 import { ShapeError } from "../errors.ts";
 import type { Executable, HostTensors } from "../runtime/mod.ts";
 import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
-import { type Columns, inColumns, leftPadded, logSumExp, positionsOf, rowsOf } from "./_rows.ts";
+import {
+  checkRows,
+  type Columns,
+  inColumns,
+  leftPadded,
+  logSumExp,
+  positionsOf,
+  rowsOf,
+} from "./_rows.ts";
 import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 
 /** Sizes that a file does not say. */
@@ -101,10 +109,7 @@ class DecoderFileState implements SequenceState {
   }
 
   async extend(tokens: readonly ArrayLike<number>[]): Promise<void> {
-    const before = this.lengths;
-    if (tokens.length !== before.length) {
-      throw new ShapeError(`Cannot extend ${before.length} rows by tokens for ${tokens.length}`);
-    }
+    checkRows(tokens, this.rows);
     const { vocabSize } = this.#sizes;
     // The file gives logits at every position.
     const width = Math.max(
@@ -198,9 +203,7 @@ class Seq2SeqFileState implements SequenceState {
   }
 
   async extend(tokens: readonly ArrayLike<number>[]): Promise<void> {
-    if (tokens.length !== this.#rows) {
-      throw new ShapeError(`Cannot extend ${this.#rows} rows by tokens for ${tokens.length}`);
-    }
+    checkRows(tokens, this.#rows);
     const { inputIds, isToken } = leftPadded(tokens, this.#sizes.vocabSize);
     if (isToken.data.includes(0)) {
       throw new ShapeError(

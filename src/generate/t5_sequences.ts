@@ -16,7 +16,7 @@ import type { Executable, HostTensors } from "../runtime/mod.ts";
 import { type F32, named, namedInts } from "../tensor/axes.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { leftPadded, rowsOf } from "./_rows.ts";
+import { checkRows, leftPadded, rowsOf } from "./_rows.ts";
 import type { DecoderSequenceOptions } from "./decoder_sequences.ts";
 import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 
@@ -152,9 +152,7 @@ class T5State implements SequenceState {
   }
 
   async extend(tokens: readonly ArrayLike<number>[]): Promise<void> {
-    if (tokens.length !== this.#rows) {
-      throw new ShapeError(`Cannot extend ${this.#rows} rows by tokens for ${tokens.length}`);
-    }
+    checkRows(tokens, this.#rows);
     const { inputIds } = leftPadded(tokens, this.#vocabSize);
     const count = inputIds.shape[1];
     const other = tokens.findIndex(({ length }) => length !== count);

@@ -1,5 +1,6 @@
 import { UsageError } from "../errors.ts";
 import type { DownloadProgress, FindModelOptions } from "../hub/mod.ts";
+import type { ExportPrecision } from "../recipe/export_model.ts";
 import type { CommandContext, Flag } from "./command.ts";
 
 /** Flags of every command that takes a model. */
@@ -20,6 +21,13 @@ export const modelFlags: readonly Flag[] = [
 ];
 
 type Flags = CommandContext["flags"];
+
+/** Precisions of exported files, as they are typed. */
+export const PRECISIONS: readonly ExportPrecision[] = ["float32", "float16", "int8"];
+
+/** Whether a word is one of them. */
+export const isPrecision = (word: string): word is ExportPrecision =>
+  (PRECISIONS as readonly string[]).includes(word);
 
 /** The value of `--model`. */
 export function modelOf(command: string, flags: Flags): string {

@@ -1,11 +1,8 @@
 /** `export-model`: write a language model as ONNX. @module */
 import { join } from "@std/path";
 import { UsageError } from "../errors.ts";
-import type { ExportPrecision } from "../recipe/export_model.ts";
-import { hubOf, modelFlags, modelOf } from "./_model_flags.ts";
+import { hubOf, isPrecision, modelFlags, modelOf, PRECISIONS } from "./_model_flags.ts";
 import type { Command } from "./command.ts";
-
-const PRECISIONS = ["float32", "float16", "int8"];
 
 /** The command. */
 export const exportModelCommand: Command = {
@@ -43,7 +40,7 @@ export const exportModelCommand: Command = {
       );
     }
     const asked = ((flags.precision as string | undefined) ?? "float32").split(",");
-    const unknown = asked.find((p) => !PRECISIONS.includes(p));
+    const unknown = asked.find((p) => !isPrecision(p));
     if (unknown !== undefined) {
       throw new UsageError(
         `Cannot export in the precision ${JSON.stringify(unknown)}: there are ${
@@ -51,7 +48,7 @@ export const exportModelCommand: Command = {
         }`,
       );
     }
-    const precisions = [...new Set(["float32", ...asked])] as ExportPrecision[];
+    const precisions = [...new Set(["float32", ...asked])].filter(isPrecision);
     const { exportModel } = await import("../recipe/export_model.ts");
     const { formatExportFigures, measureExport } = await import("../recipe/measure_export.ts");
     const { loadModel, mergeAdapter } = await import("../hub/mod.ts");

@@ -1,6 +1,13 @@
 /** `generate-text`: let a language model write. @module */
 import { UsageError } from "../errors.ts";
-import { hubOf, modelFlags, modelOf, numberOf, refuseTogether } from "./_model_flags.ts";
+import {
+  hubOf,
+  isPrecision,
+  modelFlags,
+  modelOf,
+  numberOf,
+  refuseTogether,
+} from "./_model_flags.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */
@@ -77,7 +84,7 @@ export const generateText: Command = {
     const beams = numberOf(flags, "beams", { least: 1, most: 64 });
     const maxNewTokens = numberOf(flags, "max-tokens", { least: 1 });
     const precision = flags.exported as string | undefined;
-    if (precision !== undefined && !["float32", "float16", "int8"].includes(precision)) {
+    if (precision !== undefined && !isPrecision(precision)) {
       throw new UsageError(
         `Cannot open the precision ${precision}: --exported takes float32, float16 or int8`,
       );
@@ -100,7 +107,7 @@ export const generateText: Command = {
     const loading = performance.now();
     await using model = precision
       ? await openExportedLanguageModel(source, {
-        precision: precision as "float32" | "float16" | "int8",
+        precision,
       })
       : await openLanguageModel(source, {
         hub: hubOf({ flags, io }),

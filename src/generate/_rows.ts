@@ -1,4 +1,5 @@
 import { ShapeError } from "../errors.ts";
+import type { HostTensors } from "../runtime/mod.ts";
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 
 /** Rows of different length, padded on the left: the last column is the last token of every row. */
@@ -17,6 +18,20 @@ export interface LeftPadded {
 export function checkRows(tokens: readonly ArrayLike<number>[], rows: number): void {
   if (tokens.length === rows) return;
   throw new ShapeError(`Cannot extend ${rows} rows by tokens for ${tokens.length}`);
+}
+
+/**
+ * Fail unless all rows get the same number of tokens, as those of an encoder-decoder must.
+ *
+ * @throws {ShapeError} If one gets more or fewer
+ */
+export function checkInStep(tokens: readonly ArrayLike<number>[]): void {
+  const count = tokens[0].length;
+  const other = tokens.find(({ length }) => length !== count);
+  if (!other) return;
+  throw new ShapeError(
+    `Cannot extend rows of an encoder-decoder by ${count} and ${other.length} tokens: they go in step`,
+  );
 }
 
 /**
@@ -60,8 +75,15 @@ export function logSumExp(row: ArrayLike<number>): number {
   return top + Math.log(sum);
 }
 
-/** The rows of a tensor whose first axis is the batch, in another order or number. */
-export function rowsOf({ dtype, data, shape }: HostTensor, rows: readonly number[]): HostTensor {
+/** Whether a selection of rows is all `count` of them, in their order. */
+export const isUnchanged = (rows: readonly number[], count: number): boolean =>
+  rows.length === count && rows.every((row, i) => row === i);
+
+/** The rows of tensors whose first axis is the batch, in another order or number. */
+export const selectRows = (all: HostTensors, rows: readonly number[]): HostTensors =>
+  Object.fromEntries(Object.entries(all).map(([name, t]) => [name, rowsOf(t, rows)]));
+
+function rowsOf({ dtype, data, shape }: HostTensor, rows: readonly number[]): HostTensor {
   const size = data.length / shape[0];
   const Class = data.constructor as new (length: number) => typeof data;
   const chosen = new Class(rows.length * size);

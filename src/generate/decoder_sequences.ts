@@ -7,6 +7,7 @@ import {
   decoderLogits,
   type DecoderModel,
   decoderStates,
+  longestText,
   type LoraScaling,
   packDecoder,
 } from "../model/mod.ts";
@@ -193,7 +194,7 @@ export async function openDecoder(
   const step = await executor.compile(program, { constants: tensors, threads });
   return {
     vocabSize: config.vocabSize,
-    maxLength: config.rotary ? Infinity : config.maxPositions,
+    maxLength: longestText(config),
     endTokens: config.endTokens,
     isEncoderDecoder: false,
     async start(prompts, expected = 0): Promise<SequenceState> {

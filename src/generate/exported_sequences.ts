@@ -1,15 +1,16 @@
 /** Exported files as models that generate: what an ONNX folder gives, without weights or recording. @module */
-import { ShapeError } from "../errors.ts";
 import type { Executable, HostTensors } from "../runtime/mod.ts";
 import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
 import {
+  checkInStep,
   checkRows,
   type Columns,
   inColumns,
+  isUnchanged,
   leftPadded,
   logSumExp,
   positionsOf,
-  rowsOf,
+  selectRows,
 } from "./_rows.ts";
 import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 
@@ -17,8 +18,6 @@ import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_m
 export interface ExportedSizes {
   /** V */
   readonly vocabSize: number;
-  /** Number of layers that keep keys and values. */
-  readonly layers: number;
   /** J, heads of keys and values. */
   readonly heads: number;
   /** E, width of one head. */
@@ -51,12 +50,6 @@ const toPast = (outputs: HostTensors): HostTensors =>
       .filter(([name]) => name.startsWith("present."))
       .map(([name, t]) => [name.replace("present.", "past_key_values."), t]),
   );
-
-const selectRows = (all: HostTensors, rows: readonly number[]): HostTensors =>
-  Object.fromEntries(Object.entries(all).map(([name, t]) => [name, rowsOf(t, rows)]));
-
-const isUnchanged = (rows: readonly number[], count: number): boolean =>
-  rows.length === count && rows.every((row, i) => row === i);
 
 const ints = (data: ArrayLike<number>, shape: number[]): HostTensor<"int32"> =>
   hostTensor("int32", Int32Array.from(data), shape);
@@ -204,12 +197,8 @@ class Seq2SeqFileState implements SequenceState {
 
   async extend(tokens: readonly ArrayLike<number>[]): Promise<void> {
     checkRows(tokens, this.#rows);
-    const { inputIds, isToken } = leftPadded(tokens, this.#sizes.vocabSize);
-    if (isToken.data.includes(0)) {
-      throw new ShapeError(
-        "Cannot extend rows of an encoder-decoder by different numbers of tokens",
-      );
-    }
+    const { inputIds } = leftPadded(tokens, this.#sizes.vocabSize);
+    checkInStep(tokens);
     const outputs = await this.#decoder.run({
       ...this.#seen,
       input_ids: inputIds,

@@ -1,6 +1,5 @@
 /** T5 reading sources and writing targets step by step, keeping keys and values. @module */
 import * as tf from "@tensorflow/tfjs-core";
-import { ShapeError } from "../errors.ts";
 import { inputsLike, type Program, type ProgramInput } from "../graph/mod.ts";
 import {
   type KeysValues,
@@ -11,12 +10,13 @@ import {
   t5Encode,
   t5Logits,
   type T5Model,
+  t5SideOf,
 } from "../model/mod.ts";
 import type { Executable, HostTensors } from "../runtime/mod.ts";
 import { type F32, named, namedInts } from "../tensor/axes.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { checkRows, leftPadded, rowsOf } from "./_rows.ts";
+import { checkInStep, checkRows, isUnchanged, leftPadded, selectRows } from "./_rows.ts";
 import type { DecoderSequenceOptions } from "./decoder_sequences.ts";
 import type { NextTokenLogits, SequenceModel, SequenceState } from "./sequence_model.ts";
 
@@ -55,16 +55,13 @@ function parametersOf(
   tensors: HostTensors,
   side: "encoder" | "decoder",
 ): { tensors: HostTensors; inputs: Record<string, ProgramInput> } {
-  const other = side === "encoder" ? /^(decoder\.|lm_head\.)/ : /^encoder\./;
+  const own = t5SideOf(tensors, side);
   // The keys and values of the source are made once, beside the encoder.
-  const isCross = (name: string) => /\.EncDecAttention\.[kv]\./.test(name);
-  const own = Object.entries(tensors).filter(([name]) =>
-    side === "encoder" ? !other.test(name) || isCross(name) : !other.test(name) && !isCross(name)
-  );
-  return {
-    tensors: Object.fromEntries(own),
-    inputs: inputsLike(Object.fromEntries(own)),
-  };
+  for (const name of Object.keys(tensors).filter((n) => /\.EncDecAttention\.[kv]\./.test(n))) {
+    if (side === "encoder") own[name] = tensors[name];
+    else delete own[name];
+  }
+  return { tensors: own, inputs: inputsLike(own) };
 }
 
 const SOURCE: Record<string, ProgramInput> = {
@@ -154,13 +151,8 @@ class T5State implements SequenceState {
   async extend(tokens: readonly ArrayLike<number>[]): Promise<void> {
     checkRows(tokens, this.#rows);
     const { inputIds } = leftPadded(tokens, this.#vocabSize);
+    checkInStep(tokens);
     const count = inputIds.shape[1];
-    const other = tokens.findIndex(({ length }) => length !== count);
-    if (other >= 0) {
-      throw new ShapeError(
-        `Cannot extend rows of T5 by ${tokens[other].length} and ${count} tokens: they go in step`,
-      );
-    }
     for (let t = 0; t < count; t++) {
       const token = Int32Array.from({ length: this.#rows }, (_, b) => inputIds.data[b * count + t]);
       const { logits, logSumExp, ...next } = await this.#step.run({
@@ -180,11 +172,9 @@ class T5State implements SequenceState {
   }
 
   select(rows: readonly number[]): void {
-    if (rows.length === this.#rows && rows.every((row, i) => row === i)) return;
-    const choose = (all: HostTensors): HostTensors =>
-      Object.fromEntries(Object.entries(all).map(([name, t]) => [name, rowsOf(t, rows)]));
-    this.#source = choose(this.#source);
-    this.#cache = choose(this.#cache);
+    if (isUnchanged(rows, this.#rows)) return;
+    this.#source = selectRows(this.#source, rows);
+    this.#cache = selectRows(this.#cache, rows);
     this.#rows = rows.length;
   }
 }

@@ -1,7 +1,6 @@
 /** Low-rank adapters in PEFT's files. @module */
 import { join } from "@std/path";
 import { makeFolder, writeAtomically } from "../data/atomic_write.ts";
-import { DataError } from "../errors.ts";
 import {
   fromPeftName,
   isConv1d,
@@ -18,7 +17,7 @@ import {
 } from "../model/mod.ts";
 import { safetensorsChunks } from "../model/safetensors_chunks.ts";
 import type { HostTensor } from "../tensor/host_tensor.ts";
-import { readJsonFile } from "./json_file.ts";
+import { needJsonFile } from "./json_file.ts";
 import { readParameters } from "./read_parameters.ts";
 
 /** Files of an adapter. */
@@ -73,12 +72,7 @@ export async function saveAdapter(
  * @throws {CheckpointError} If the weights do not fit
  */
 export async function loadAdapter(folder: string, modelConfig: ModelConfig): Promise<Adapter> {
-  const path = join(folder, ADAPTER_FILES.config);
-  const json = await readJsonFile(path);
-  if (json === undefined) {
-    throw new DataError("Cannot read it: there is no such file", { file: path });
-  }
-  const config = parseLoraConfig(json);
+  const config = parseLoraConfig(await needJsonFile(join(folder, ADAPTER_FILES.config)));
   const specs = loraParamSpecs(config, modelProjections(modelConfig));
   const tensors = await readParameters(join(folder, ADAPTER_FILES.weights), specs, fromPeftName);
   return { config, tensors };

@@ -37,3 +37,14 @@ export async function readJsonFile(path: string): Promise<unknown> {
     throw new DataError(`Cannot read JSON: ${(cause as Error).message}`, { file: path }, { cause });
   }
 }
+
+/**
+ * The contents of a JSON file that must be there.
+ *
+ * @throws {DataError} As {@linkcode readJsonFile}, and if there is none
+ */
+export async function needJsonFile(path: string): Promise<unknown> {
+  const json = await readJsonFile(path);
+  if (json !== undefined) return json;
+  throw new DataError("Cannot read it: there is no such file", { file: path });
+}

@@ -1,7 +1,7 @@
 /** Models in folders of Hugging Face's layout: loaded by folder or Hub id, and saved. @module */
 import { join } from "@std/path";
 import { removeIfThere, writeAtomically } from "../data/atomic_write.ts";
-import { CheckpointError, DataError } from "../errors.ts";
+import { CheckpointError } from "../errors.ts";
 import {
   fitTensors,
   type Model,
@@ -18,7 +18,7 @@ import { safetensorsChunks } from "../model/safetensors_chunks.ts";
 import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
 import { loadTokenizer, type Tokenizer } from "../text/mod.ts";
 import { findModel, type FindModelOptions } from "./find_model.ts";
-import { readJsonFile, readTextFile } from "./json_file.ts";
+import { needJsonFile, readJsonFile, readTextFile } from "./json_file.ts";
 import { openWeights } from "./open_weights.ts";
 import { readParameters } from "./read_parameters.ts";
 import { saveWeights } from "./save_weights.ts";
@@ -83,6 +83,15 @@ export async function readSideFiles(folder: string): Promise<ModelSideFiles> {
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
 
+/** The tokenizer of side files, where there is a `tokenizer.json`. */
+export function tokenizerOf(
+  { tokenizerJson, tokenizerConfig }: ModelSideFiles,
+): Tokenizer | undefined {
+  return tokenizerJson === undefined
+    ? undefined
+    : loadTokenizer(tokenizerJson, tokenizerConfig ?? {});
+}
+
 /**
  * A model with its weights, tokenizer and what else belongs to it. Tensors are read one by one into
  * their final memory, so that hardly more than the parameters is ever held; 16-bit weights become
@@ -120,16 +129,9 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   const optional = [...MODEL_FILES.optional ?? [], VALUE_HEAD_FILE];
   const folder = await findModel(idOrFolder, { files: { ...MODEL_FILES, optional }, ...options });
-  const path = join(folder, "config.json");
-  const json = await readJsonFile(path);
-  if (json === undefined) {
-    throw new DataError("Cannot read it: there is no such file", { file: path });
-  }
-  const config = parseModelConfig(json);
+  const config = parseModelConfig(await needJsonFile(join(folder, "config.json")));
   const side = await readSideFiles(folder);
-  const tokenizer = side.tokenizerJson === undefined
-    ? undefined
-    : loadTokenizer(side.tokenizerJson, side.tokenizerConfig ?? {});
+  const tokenizer = tokenizerOf(side);
   if (tokenizer && tokenizer.vocabSize > config.vocabSize) {
     throw new CheckpointError(
       `Cannot use the tokenizer of ${folder}: it has ${tokenizer.vocabSize} tokens, the model ` +
@@ -216,14 +218,32 @@ export async function saveModel(
     written.push(file);
   };
   await write("config.json", stringifyModelConfig(model.config));
-  for (const [key, file] of Object.entries(SIDE_FILES) as [keyof ModelSideFiles, string][]) {
-    const value = model[key];
-    if (value === undefined) await removeIfThere(join(folder, file));
-    else await write(file, typeof value === "string" ? value : stringify(value, file));
-  }
+  written.push(...await writeSideFiles(folder, model));
   if (model.valueHead) {
     await write(VALUE_HEAD_FILE, safetensorsChunks(model.valueHead).chunks);
   } else await removeIfThere(join(folder, VALUE_HEAD_FILE));
+  return written;
+}
+
+/**
+ * Write everything a folder holds beside configuration and weights; files that are not given are
+ * removed.
+ *
+ * @param folder A model folder
+ * @param side What belongs there
+ * @returns Names of the files written
+ * @throws {DataError} If a file can't be written
+ */
+export async function writeSideFiles(folder: string, side: ModelSideFiles): Promise<string[]> {
+  const written: string[] = [];
+  for (const [key, file] of Object.entries(SIDE_FILES) as [keyof ModelSideFiles, string][]) {
+    const path = join(folder, file), value = side[key];
+    if (value === undefined) await removeIfThere(path);
+    else {
+      await writeAtomically(path, typeof value === "string" ? value : stringify(value, file));
+      written.push(file);
+    }
+  }
   return written;
 }
 

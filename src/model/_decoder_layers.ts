@@ -48,8 +48,6 @@ const ACTIVATIONS: Readonly<Record<Activation, (x: Tensor) => Tensor>> = {
   silu,
 };
 
-const isConv1d = ({ family }: DecoderConfig): boolean => family === "gpt2";
-
 /** The norm `name`: with a bias in GPT-2, of root mean squares elsewhere. */
 export function decoderNorm(context: DecoderContext, name: string, x: Tensor): Tensor {
   const { epsilon } = context.config;
@@ -82,8 +80,8 @@ function heads(
 ): { query: F32<"B H Q E">; keysValues: DecoderKeysValues } {
   const { config } = context;
   const { heads: H, keyValueHeads: J, headWidth: E } = config;
-  const layout = { isConv1d: isConv1d(config), hasBias: config.hasQueryBias };
-  const { query: names, packedQuery } = decoderNames(config);
+  const { query: names, packedQuery, isConv1d } = decoderNames(config);
+  const layout = { isConv1d, hasBias: config.hasQueryBias };
   const isPacked = packedQuery && context.params[`${layer}.${packedQuery}.weight`];
   const outputs = (isPacked ? [packedQuery] : names).map((name) =>
     project(context, `${layer}.${name}`, x, layout)
@@ -110,8 +108,8 @@ function heads(
 /** The feed-forward layer on [N, D]. */
 function feedForward(context: DecoderContext, layer: string, x: Tensor): Tensor {
   const { config } = context;
-  const { inner, packedInner, back } = decoderNames(config);
-  const layout = { isConv1d: isConv1d(config), hasBias: config.hasInnerBias };
+  const { inner, packedInner, back, isConv1d } = decoderNames(config);
+  const layout = { isConv1d, hasBias: config.hasInnerBias };
   const isPacked = packedInner && context.params[`${layer}.${packedInner}.weight`];
   const outputs = (isPacked ? [packedInner] : inner).map((name) =>
     project(context, `${layer}.${name}`, x, layout)
@@ -143,7 +141,7 @@ export function decoderLayer(
     [-1, config.heads * config.headWidth],
   );
   const output = project(context, `${layer}.${names.output}`, rows, {
-    isConv1d: isConv1d(config),
+    isConv1d: names.isConv1d,
     hasBias: config.hasOutputBias,
   });
   const attended = tf.add(x, dropout(output, rates.residual));

@@ -1,7 +1,9 @@
 import type { DecoderConfig, DecoderFamily } from "./decoder_config.ts";
 
-/** Names of the parameters of a decoder, without `.weight` and `.bias`. */
+/** Names of the parameters of a decoder, without `.weight` and `.bias`, and how they are stored. */
 export interface DecoderNames {
+  /** Are projections stored as [I, O], which GPT-2 calls "Conv1D", instead of [O, I]? */
+  readonly isConv1d: boolean;
   /** Embedding table of tokens. */
   readonly tokens: string;
   /** Embedding table of learned positions. */
@@ -31,6 +33,7 @@ export interface DecoderNames {
 }
 
 const GPT2: DecoderNames = {
+  isConv1d: true,
   tokens: "transformer.wte",
   positions: "transformer.wpe",
   layer: (i) => `transformer.h.${i}`,
@@ -45,6 +48,7 @@ const GPT2: DecoderNames = {
 };
 
 const LLAMA: DecoderNames = {
+  isConv1d: false,
   tokens: "model.embed_tokens",
   positions: "",
   layer: (i) => `model.layers.${i}`,

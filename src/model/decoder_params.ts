@@ -62,9 +62,9 @@ export function decoderProjections(config: DecoderConfig): Projection[] {
  * ```
  */
 export function decoderParamSpecs(config: DecoderConfig): ParamSpecs {
-  const { modelWidth: D, vocabSize: V, initStd: std, family } = config;
+  const { modelWidth: D, vocabSize: V, initStd: std } = config;
   const names = decoderNames(config);
-  const isConv1d = family === "gpt2";
+  const { isConv1d } = names;
   const specs: ParamSpecs = {};
   const normal = (name: string, shape: number[], factor = 1): void => {
     specs[`${name}.weight`] = { shape, init: { kind: "normal", std: std * factor } };

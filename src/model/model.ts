@@ -105,7 +105,12 @@ export function modelProjections(config: ModelConfig): Projection[] {
 
 /** Whether projections are stored as [I, O], as in GPT-2. */
 export function isConv1d(config: ModelConfig): boolean {
-  return config.family === "gpt2";
+  return config.family !== "t5" && decoderNames(config).isConv1d;
+}
+
+/** Most tokens of a text that a model can read; Infinity where positions are not learned one by one. */
+export function longestText(config: ModelConfig): number {
+  return config.family === "t5" || config.rotary ? Infinity : config.maxPositions;
 }
 
 /** Names of the embedding table and of the output layer, which a tied model does not have. */

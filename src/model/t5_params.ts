@@ -86,3 +86,17 @@ export function t5Projections(config: T5Config): Projection[] {
     return [{ name, inputs, outputs, hasBias: false, isResidual: /\.(o|wo)$/.test(name) }];
   });
 }
+
+/**
+ * The parameters of one side of a T5 model, by name; the embedding table is on both.
+ *
+ * @param tensors Anything by name of a parameter
+ * @param side Which side
+ */
+export function t5SideOf<T>(
+  tensors: Readonly<Record<string, T>>,
+  side: "encoder" | "decoder",
+): Record<string, T> {
+  const other = side === "encoder" ? /^(decoder\.|lm_head\.)/ : /^encoder\./;
+  return Object.fromEntries(Object.entries(tensors).filter(([name]) => !other.test(name)));
+}

@@ -13,6 +13,7 @@ import {
 import {
   inputsLike,
   type OnnxOptions,
+  type OnnxPrecision,
   record,
   type Recording,
   toMergedOnnx,
@@ -20,7 +21,7 @@ import {
   type WeightReport,
   type WrittenModel,
 } from "../graph/mod.ts";
-import type { ModelSideFiles, PretrainedModel } from "../hub/mod.ts";
+import { type PretrainedModel, writeSideFiles } from "../hub/mod.ts";
 import {
   fitTensors,
   isDecoder,
@@ -28,11 +29,11 @@ import {
   packDecoder,
   stringifyModelConfig,
   type T5Config,
+  t5SideOf,
 } from "../model/mod.ts";
-import type { HostTensor } from "../tensor/host_tensor.ts";
 
 /** How the weights of an exported file are stored. */
-export type ExportPrecision = "float32" | "float16" | "int8";
+export type ExportPrecision = OnnxPrecision;
 
 /** What transformers.js expects behind the name of a file of each precision. */
 export const PRECISION_SUFFIX: Readonly<Record<ExportPrecision, string>> = {
@@ -69,12 +70,6 @@ interface Graph {
   readonly write: (options: OnnxOptions) => WrittenModel;
 }
 
-type Tensors = Readonly<Record<string, HostTensor<"float32">>>;
-
-/** Only the parameters of one side of a T5. */
-const sideOf = (tensors: Tensors, other: RegExp): Tensors =>
-  Object.fromEntries(Object.entries(tensors).filter(([name]) => !other.test(name)));
-
 /** Ids, masks and positions are int64 in that world. */
 const int64Of = (recording: Recording): string[] =>
   recording.inputs.filter(({ dtype }) => dtype === "int32").map(({ name }) => name);
@@ -89,8 +84,7 @@ function graphsOf(model: PretrainedModel): Graph[] {
     return [{ name: "model", write: (options) => toOnnx(recording, { ...fixed, ...options }) }];
   }
   const config = model.config as T5Config;
-  const left = sideOf(model.tensors, /^(decoder\.|lm_head\.)/);
-  const right = sideOf(model.tensors, /^encoder\./);
+  const left = t5SideOf(model.tensors, "encoder"), right = t5SideOf(model.tensors, "decoder");
   const encoder = record(encoderExportProgram(config, inputsLike(left)), { dialect: "export" });
   const branches = decoderBranches(config, inputsLike(right));
   const merge = {
@@ -200,20 +194,7 @@ export async function exportModel(
   await removeOthers(folder, files);
   await removeCutOff(join(folder, "onnx"), began);
   await writeAtomically(join(folder, "config.json"), configText(model.config, files));
-  const side: Record<string, unknown> = {
-    "generation_config.json": generationConfigOf(model),
-    "tokenizer.json": model.tokenizerJson,
-    "tokenizer_config.json": model.tokenizerConfig,
-    "special_tokens_map.json": model.specialTokensMap,
-  } satisfies Record<string, ModelSideFiles[keyof ModelSideFiles]>;
-  for (const [file, value] of Object.entries(side)) {
-    const path = join(folder, file);
-    if (value === undefined) await removeIfThere(path);
-    else await writeAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
-  }
-  const template = join(folder, "chat_template.jinja");
-  if (model.chatTemplate === undefined) await removeIfThere(template);
-  else await writeAtomically(template, model.chatTemplate);
+  await writeSideFiles(folder, { ...model, generationConfig: generationConfigOf(model) });
   return files;
 }
 

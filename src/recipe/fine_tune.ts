@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import { makeFolder, type PromptAnswer } from "../data/mod.ts";
 import { CheckpointError, ConfigError, DataError, ShapeError } from "../errors.ts";
 import { type Adapter, type LoadedModel, saveAdapter, saveModel } from "../hub/mod.ts";
-import { type LoraConfig, loraConfig } from "../model/mod.ts";
+import { longestText, type LoraConfig, loraConfig } from "../model/mod.ts";
 import { adamw } from "../optim/mod.ts";
 import { type Executor, onnxExecutor } from "../runtime/mod.ts";
 import { randomStream } from "../tensor/random.ts";
@@ -167,8 +167,7 @@ export async function fineTune(
   if (!model.tokenizer) throw new DataError(`Cannot read texts: ${model.folder} has no tokenizer`);
   if (!pairs.length) throw new DataError("Cannot fine-tune: there is no example");
   const { config } = model;
-  const longest = config.family === "gpt2" ? config.maxPositions : Infinity;
-  const maxTokens = options.maxTokens ?? longest;
+  const maxTokens = options.maxTokens ?? longestText(config);
   const examples = pairs.map((pair, i) => {
     const example = exampleOf(model, pair, isChat);
     const length = example.prompt.length + example.answer.length;

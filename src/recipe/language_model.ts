@@ -18,6 +18,7 @@ import {
   mergeAdapter,
   type ModelSideFiles,
   readSideFiles,
+  tokenizerOf,
 } from "../hub/mod.ts";
 import { isDecoder, type ModelConfig, type T5Model } from "../model/mod.ts";
 import { type Executor, onnxExecutor } from "../runtime/mod.ts";
@@ -25,7 +26,6 @@ import {
   type ChatMessage,
   type ChatOptions,
   encodeChat,
-  loadTokenizer,
   TextStream,
   type Tokenizer,
 } from "../text/mod.ts";
@@ -209,6 +209,7 @@ export async function openLanguageModel(
   const { executor = onnxExecutor(), adapter, threads, useDefaults = true, hub } = options;
   let loaded = typeof model === "string" ? await loadModel(model, hub) : model;
   if (!useDefaults) loaded = { ...loaded, generationConfig: undefined };
+  // Rather told now than after the model was prepared.
   if (loaded.generationConfig !== undefined) parseGenerationConfig(loaded.generationConfig);
   const tokenizer = needTokenizer(loaded.tokenizer, loaded.folder);
   if (adapter) loaded = await mergeAdapter(loaded, adapter);
@@ -230,9 +231,6 @@ export async function openExportedLanguageModel(
   options: OpenExportedOptions = {},
 ): Promise<LanguageModel> {
   const side = await readSideFiles(folder);
-  const tokenizer = side.tokenizerJson === undefined
-    ? undefined
-    : loadTokenizer(side.tokenizerJson, side.tokenizerConfig ?? {});
-  const known = needTokenizer(tokenizer, folder);
-  return new LanguageModel(await openExported(folder, options), known, side);
+  const tokenizer = needTokenizer(tokenizerOf(side), folder);
+  return new LanguageModel(await openExported(folder, options), tokenizer, side);
 }

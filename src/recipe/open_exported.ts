@@ -2,8 +2,8 @@
 import { join } from "@std/path";
 import { DataError } from "../errors.ts";
 import { exportedDecoder, exportedSeq2Seq, type SequenceModel } from "../generate/mod.ts";
-import { readJsonFile } from "../hub/mod.ts";
-import { parseModelConfig } from "../model/mod.ts";
+import { isFile, needJsonFile } from "../hub/mod.ts";
+import { longestText, parseModelConfig } from "../model/mod.ts";
 import { type Executable, openOnnx } from "../runtime/mod.ts";
 import { type ExportPrecision, PRECISION_SUFFIX } from "./export_model.ts";
 
@@ -30,12 +30,7 @@ export async function openExported(
   options: OpenExportedOptions = {},
 ): Promise<SequenceModel> {
   const { precision = "float32", threads } = options;
-  const path = join(folder, "config.json");
-  const json = await readJsonFile(path);
-  if (json === undefined) {
-    throw new DataError("Cannot read it: there is no such file", { file: path });
-  }
-  const config = parseModelConfig(json);
+  const config = parseModelConfig(await needJsonFile(join(folder, "config.json")));
   const open = async (name: string): Promise<Executable> => {
     const path = join(folder, "onnx", `${name}${PRECISION_SUFFIX[precision]}.onnx`);
     if (!await isFile(path)) {
@@ -51,10 +46,9 @@ export async function openExported(
     return exportedDecoder(await open("model"), {
       vocabSize,
       headWidth,
-      layers: config.layers,
       heads: config.keyValueHeads,
       endTokens: config.endTokens,
-      maxLength: config.rotary ? undefined : config.maxPositions,
+      maxLength: longestText(config),
     });
   }
   const encoder = await open("encoder_model");
@@ -68,19 +62,10 @@ export async function openExported(
   return exportedSeq2Seq({ encoder, decoder }, {
     vocabSize,
     headWidth,
-    layers: config.decoderLayers,
     heads: config.heads,
     endTokens: [config.endToken],
     startToken: config.startToken,
   });
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch {
-    return false;
-  }
 }
 
 async function filesIn(folder: string): Promise<string[]> {

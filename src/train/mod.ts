@@ -5,13 +5,7 @@ export { lexicalIndex, type LexicalIndexOptions } from "./lexical_index.ts";
 export { type ProgressReporter, type ProgressUpdate, silentProgress } from "./progress.ts";
 export * from "./pseudo_queries/mod.ts";
 export { digitTokens, t5Index, type T5IndexOptions } from "./t5_index.ts";
-export {
-  tensorsOf,
-  type TextExample,
-  type TextModel,
-  textModel,
-  type TextModelOptions,
-} from "./text_model.ts";
+export { tensorsOf, type TextExample, textModel, type TextModelOptions } from "./text_model.ts";
 export {
   type EvaluationRecord,
   type TrainingRecord,

@@ -42,12 +42,6 @@ export interface TextModelOptions {
   readonly maxTokens?: number;
 }
 
-/** A trainable model, and how programs add its adapters. */
-export interface TextModel extends TrainableModel<TextExample> {
-  /** How forward passes add the adapters, where there are some. */
-  readonly lora?: LoraScaling;
-}
-
 const concat = (a: ArrayLike<number>, b: ArrayLike<number>): number[] => [
   ...Array.from(a),
   ...Array.from(b),
@@ -111,7 +105,7 @@ function batchOf(model: Model, examples: readonly TextExample[]): TrainingBatch 
 export function textModel(
   model: DecoderModel | T5Model | Model,
   options: TextModelOptions = {},
-): TextModel {
+): TrainableModel<TextExample> {
   const { config, tensors } = model;
   const { lora, adapters, seed = 0, maxTokens = Infinity } = options;
   const scaling = lora && loraScaling(lora, { isTraining: true });
@@ -134,7 +128,6 @@ export function textModel(
     family: config.family,
     specs,
     trainingProgram,
-    ...lora && { lora: loraScaling(lora) },
     start(store: ParameterStore): void {
       if (!lora) store.load(tensors);
       else if (adapters) store.load(adapters);

@@ -14,7 +14,12 @@ import {
 } from "../../../src/model/mod.ts";
 import { adamw } from "../../../src/optim/mod.ts";
 import { createTrainStep, onnxExecutor, ParameterStore } from "../../../src/runtime/mod.ts";
-import { tensorsOf, type TextExample, type TextModel, textModel } from "../../../src/train/mod.ts";
+import {
+  tensorsOf,
+  type TextExample,
+  textModel,
+  type TrainableModel,
+} from "../../../src/train/mod.ts";
 import { NAMES, tinyModel } from "../hub/_tiny_pretrained.ts";
 import { drawn } from "../model/_tiny_decoder.ts";
 
@@ -59,7 +64,7 @@ async function lossByHand(model: Model, examples: readonly TextExample[]): Promi
 
 /** Losses of batches, one after the other, without learning; the last one's gradients stay. */
 async function lossesOf(
-  model: TextModel,
+  model: TrainableModel<TextExample>,
   store: ParameterStore,
   batches: readonly (readonly TextExample[])[],
 ): Promise<number[]> {
@@ -73,7 +78,7 @@ async function lossesOf(
   return losses;
 }
 
-const storeOf = (model: TextModel): ParameterStore => {
+const storeOf = (model: TrainableModel<TextExample>): ParameterStore => {
   const store = new ParameterStore(model.specs, { rule: adamw() });
   model.start(store);
   return store;
@@ -147,7 +152,11 @@ Deno.test("a batch counts tokens and padding, and pads with the model's token", 
 Deno.test("examples that can't be learned are refused by their number", () => {
   const [good] = EXAMPLES, decoder = textModel(tinyModel("llama"), { maxTokens: 5 });
   decoder.batch([good, { prompt: [], answer: [4, 1] }]);
-  const refuse = (model: TextModel, example: TextExample, message: string): void => {
+  const refuse = (
+    model: TrainableModel<TextExample>,
+    example: TextExample,
+    message: string,
+  ): void => {
     assertThrows(() => model.batch([good, example]), ShapeError, message);
   };
   refuse(decoder, { prompt: [3], answer: [] }, "example 1 of a batch: its answer has 0 tokens");

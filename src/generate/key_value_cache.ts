@@ -60,16 +60,43 @@ export class KeyValueCache {
     return rows * this.#sizes.heads * room * this.#sizes.headWidth;
   }
 
-  /** Every buffer as an input of the graph: `past.<layer>.keys`, `past.<layer>.values`. */
-  tensors(): HostTensors {
-    const { heads, headWidth } = this.#sizes;
-    const rows = this.#lengths.length, shape = [rows, heads, this.#room, headWidth];
+  /**
+   * Every buffer as an input of the graph: `past.<layer>.keys`, `past.<layer>.values`.
+   *
+   * @param rows Rows to show, which are copied out; P is then what the longest of them needs. Default: all
+   * of them, where they lie
+   */
+  tensors(rows?: readonly number[]): HostTensors {
+    const { heads, headWidth: E } = this.#sizes;
+    const room = rows
+      ? Math.ceil(Math.max(...rows.map((row) => this.#lengths[row])) / BLOCK) * BLOCK
+      : this.#room;
+    const shape = [(rows ?? this.#lengths).length, heads, room, E];
+    const shown = (buffer: Float32Array): Float32Array => {
+      if (!rows) return buffer.subarray(0, this.#size(this.#lengths.length));
+      const copy = new Float32Array(this.#size(rows.length, room));
+      rows.forEach((row, i) => {
+        for (let j = 0; j < heads; j++) {
+          const from = (row * heads + j) * this.#room * E;
+          copy.set(
+            buffer.subarray(from, from + this.#lengths[row] * E),
+            (i * heads + j) * room * E,
+          );
+        }
+      });
+      return copy;
+    };
     return Object.fromEntries(
       this.#buffers.map((buffer, i) => [
         `past.${i >> 1}.${i % 2 ? "values" : "keys"}`,
-        hostTensor("float32", buffer.subarray(0, this.#size(rows)), shape),
+        hostTensor("float32", shown(buffer), shape),
       ]),
     );
+  }
+
+  /** Forget what a row holds. */
+  clear(row: number): void {
+    this.#lengths = this.#lengths.with(row, 0);
   }
 
   /** Make room for `needed` positions in every row. */
@@ -94,30 +121,37 @@ export class KeyValueCache {
   }
 
   /**
-   * Add keys and values behind each row.
+   * Add keys and values behind rows.
    *
    * @param present [2·layers, B, J, S, E] keys and values of the new positions, layer by layer; the last
    * `counts[b]` of the S positions are those of row b
    * @param counts New tokens per row; S is the largest of them
+   * @param rows Which rows they are. Default: all, in their order
    */
-  append(present: Float32Array, counts: readonly number[]): void {
+  append(
+    present: Float32Array,
+    counts: readonly number[],
+    rows: readonly number[] = this.#lengths.map((_, row) => row),
+  ): void {
     const { heads, headWidth: E } = this.#sizes;
-    const rows = this.#lengths.length, S = Math.max(...counts);
-    this.#reserve(Math.max(...this.#lengths.map((n, b) => n + counts[b])));
+    const B = rows.length, S = Math.max(...counts);
+    const lengths = [...this.#lengths];
+    rows.forEach((row, b) => lengths[row] += counts[b]);
+    this.#reserve(Math.max(...lengths));
     const isStep = S === 1 && counts.every((count) => count === 1);
     this.#buffers.forEach((buffer, i) => {
-      for (let b = 0; b < rows; b++) {
+      rows.forEach((row, b) => {
         for (let j = 0; j < heads; j++) {
-          const end = ((i * rows + b) * heads + j + 1) * S * E;
-          const at = ((b * heads + j) * this.#room + this.#lengths[b]) * E;
+          const end = ((i * B + b) * heads + j + 1) * S * E;
+          const at = ((row * heads + j) * this.#room + this.#lengths[row]) * E;
           if (isStep) {
             // A few numbers each: a loop is faster than views.
             for (let e = 0; e < E; e++) buffer[at + e] = present[end - E + e];
           } else buffer.set(present.subarray(end - counts[b] * E, end), at);
         }
-      }
+      });
     });
-    this.#lengths = this.#lengths.map((n, b) => n + counts[b]);
+    this.#lengths = lengths;
   }
 
   /** Keep these rows in this order; rows that stay where they are cost nothing. */

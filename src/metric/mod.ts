@@ -8,4 +8,5 @@ export {
 } from "./intervals.ts";
 export { comparePairedRanks, mcnemarTest, type PairedTest, signTest } from "./paired.ts";
 export { bestRank, hitsAt, mrrAt } from "./ranks.ts";
+export { rougeL } from "./rouge_l.ts";
 export { type RetrievalRanks, type RetrievalRow, summariseRetrieval } from "./summary.ts";

@@ -1,0 +1,21 @@
+/** An agent that retrieves: what finds documents for it, and what an episode is worth. @module */
+export {
+  type DocumentRetriever,
+  type RetrievalRequest,
+  type RetrievedDocument,
+} from "./retriever.ts";
+export { bm25Retriever, type Bm25RetrieverOptions } from "./retrievers/bm25_retriever.ts";
+export { emptyRetriever } from "./retrievers/empty_retriever.ts";
+export { exactRetriever } from "./retrievers/exact_retriever.ts";
+export { indexRetriever } from "./retrievers/index_retriever.ts";
+export { noisyRetriever, type NoisyRetrieverOptions } from "./retrievers/noisy_retriever.ts";
+export { oracleRetriever } from "./retrievers/oracle_retriever.ts";
+export { randomRetriever } from "./retrievers/random_retriever.ts";
+export {
+  type EpisodeOutcome,
+  episodeReturn,
+  REWARD_TERMS,
+  type RewardConfig,
+  type RewardTerm,
+  terminalReward,
+} from "./reward.ts";

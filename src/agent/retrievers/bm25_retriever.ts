@@ -1,0 +1,53 @@
+/** Documents by the words they share with the query. @module */
+import type { Document } from "../../data/types.ts";
+import { bm25Index, bm25SearchBatch, loadTokenizer, trainStemTokenizer } from "../../text/mod.ts";
+import type { DocumentRetriever, RetrievedDocument } from "../retriever.ts";
+import { checkTop } from "./_answer_each.ts";
+
+/** Choices of {@linkcode bm25Retriever}. */
+export interface Bm25RetrieverOptions {
+  /** What is counted. With stems "songs" finds "song". Default `"stems"`. */
+  readonly tokenize?: "stems" | "words";
+}
+
+/**
+ * BM25 over title and text, `bm25Index` with its defaults: the baseline of `evaluate-model`. The
+ * index is built at once. Documents that share no word with the query are not found. Scores are sums
+ * of weights and have no unit.
+ *
+ * @param documents The corpus, in the order of its indices
+ * @example
+ * ```ts
+ * import { bm25Retriever } from "./bm25_retriever.ts";
+ * import { assertEquals } from "@std/assert";
+ * const retriever = bm25Retriever([
+ *   { docId: "a", title: "Otters", text: "They hold hands." },
+ *   { docId: "b", title: "Bees", text: "They dance." },
+ * ]);
+ * const question = { queryId: "q", query: "What do bees do?", docIds: ["b"], answers: ["dance"] };
+ * const random = { seed: 1, stream: "episode", step: 0 };
+ * const [found] = await retriever.retrieve([{ query: "bee", question, seen: [], random }]);
+ * assertEquals(found.map(({ doc }) => doc), [1]);
+ * ```
+ */
+export function bm25Retriever(
+  documents: readonly Document[],
+  options: Bm25RetrieverOptions = {},
+): DocumentRetriever {
+  const { tokenize = "stems" } = options;
+  const texts = documents.map(({ title, text }) => title ? `${title} ${text}` : text);
+  const tokenizer = loadTokenizer(trainStemTokenizer(texts, { stem: tokenize === "stems" }));
+  const matrix = bm25Index(tokenizer.encodeBatch(texts), tokenizer.vocabSize);
+  return {
+    name: "bm25",
+    scoreUnit: "BM25",
+    // deno-lint-ignore require-await -- errors become rejections, as with every other retriever
+    async retrieve(requests, top = 1): Promise<RetrievedDocument[][]> {
+      checkTop(top);
+      const queries = tokenizer.encodeBatch(requests.map(({ query }) => query));
+      return bm25SearchBatch(matrix, queries, top).map(({ docs, scores }) =>
+        Array.from(docs, (doc, k) => ({ doc, score: scores[k] }))
+      );
+    },
+  };
+}

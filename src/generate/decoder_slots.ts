@@ -1,0 +1,158 @@
+/** A decoder whose rows come and go: each slot holds one text, and another one when that has ended. @module */
+import { ShapeError } from "../errors.ts";
+import { inputsLike } from "../graph/mod.ts";
+import { type DecoderModel, longestText, packDecoder } from "../model/mod.ts";
+import type { Executor, HostTensors } from "../runtime/mod.ts";
+import { hostTensor } from "../tensor/host_tensor.ts";
+import { leftPadded, positionsOf } from "./_rows.ts";
+import { decoderStepProgram } from "./decoder_sequences.ts";
+import { KeyValueCache } from "./key_value_cache.ts";
+import type { NextTokenLogits } from "./sequence_model.ts";
+
+/** Choices of {@linkcode openDecoderSlots}. */
+export interface DecoderSlotsOptions {
+  /** What runs it. */
+  readonly executor: Executor;
+  /** Number of slots. */
+  readonly slots: number;
+  /** Tokens of a text to set memory aside for; more are possible. Default 0. */
+  readonly expected?: number;
+  /**
+   * Whether the model's tensors are read at each step where they lie, so that a model in training can
+   * write. Default `false`: they become constants, which is faster and leaves them alone.
+   */
+  readonly isLive?: boolean;
+  /** Threads of one operator. Default: all cores. */
+  readonly threads?: number;
+}
+
+/** Texts in slots. */
+export interface DecoderSlots {
+  /** V */
+  readonly vocabSize: number;
+  /** Most tokens of a text. */
+  readonly maxLength: number;
+  /** Tokens read per slot. */
+  readonly lengths: readonly number[];
+  /**
+   * Read further tokens in some of the slots; the others wait. Slots that get one token each are read
+   * together with all the others; where several tokens come, only the slots that get them are computed.
+   *
+   * @param slots Different slots
+   * @param tokens Tokens of each, at least one
+   * @returns Logits of the next token of those slots, in their order
+   * @throws {ShapeError} If rows and slots differ, or a text becomes longer than the model can read
+   */
+  read(slots: readonly number[], tokens: readonly ArrayLike<number>[]): Promise<NextTokenLogits>;
+  /** Empty a slot. */
+  clear(slot: number): void;
+  /** Free the program. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * A decoder that writes into slots: when the text of one has ended, it is cleared and takes the next,
+ * while the others go on.
+ *
+ * @param model A decoder
+ * @param options What runs it, and how many slots there are
+ */
+export async function openDecoderSlots(
+  model: DecoderModel,
+  options: DecoderSlotsOptions,
+): Promise<DecoderSlots> {
+  const { executor, slots: count, expected = 0, isLive = false, threads } = options;
+  const { config } = model;
+  const tensors: HostTensors = isLive ? model.tensors : packDecoder(model);
+  const program = decoderStepProgram(config, inputsLike(tensors));
+  const step = await executor.compile(
+    program,
+    isLive ? { threads } : { constants: tensors, threads },
+  );
+  const parameters = isLive ? tensors : {};
+  const { layers, keyValueHeads, headWidth, vocabSize } = config;
+  const cache = new KeyValueCache({ layers, heads: keyValueHeads, headWidth }, count, expected);
+  const maxLength = longestText(config);
+
+  /** One token for some slots, a padding one for the others: cheaper than to copy their keys. */
+  async function readOne(slots: readonly number[], tokens: readonly ArrayLike<number>[]) {
+    const inputIds = new Int32Array(count), isToken = new Float32Array(count);
+    slots.forEach((slot, i) => {
+      inputIds[slot] = tokens[i][0];
+      isToken[slot] = 1;
+    });
+    const before = Int32Array.from(cache.lengths);
+    const { logits, logSumExp, present } = await step.run({
+      ...parameters,
+      inputIds: hostTensor("int32", inputIds, [count, 1]),
+      isToken: hostTensor("float32", isToken, [count, 1]),
+      positions: hostTensor("int32", before, [count, 1]),
+      pastLengths: hostTensor("int32", before, [count]),
+      ...cache.tensors(),
+    });
+    cache.append(present.data as Float32Array, [...isToken]);
+    const all = logits.data as Float32Array;
+    if (slots.length === count && slots.every((slot, i) => slot === i)) {
+      return { logits: all, logSumExp: logSumExp.data as Float32Array };
+    }
+    const chosen = new Float32Array(slots.length * vocabSize);
+    slots.forEach((slot, i) => {
+      chosen.set(all.subarray(slot * vocabSize, (slot + 1) * vocabSize), i * vocabSize);
+    });
+    return {
+      logits: chosen,
+      logSumExp: Float32Array.from(slots, (slot) => (logSumExp.data as Float32Array)[slot]),
+    };
+  }
+
+  async function readSeveral(slots: readonly number[], tokens: readonly ArrayLike<number>[]) {
+    const { inputIds, isToken } = leftPadded(tokens, vocabSize);
+    const counts = tokens.map(({ length }) => length);
+    const before = slots.map((slot) => cache.lengths[slot]);
+    const { logits, logSumExp, present } = await step.run({
+      ...parameters,
+      inputIds,
+      isToken,
+      positions: hostTensor(
+        "int32",
+        positionsOf({ inputIds, isToken, counts }, before),
+        inputIds.shape,
+      ),
+      pastLengths: hostTensor("int32", Int32Array.from(before), [slots.length]),
+      ...cache.tensors(slots),
+    });
+    cache.append(present.data as Float32Array, counts, slots);
+    return {
+      logits: logits.data as Float32Array,
+      logSumExp: logSumExp.data as Float32Array,
+    };
+  }
+
+  return {
+    vocabSize,
+    maxLength,
+    get lengths(): readonly number[] {
+      return cache.lengths;
+    },
+    async read(slots, tokens): Promise<NextTokenLogits> {
+      if (slots.length !== tokens.length || new Set(slots).size !== slots.length) {
+        throw new ShapeError(
+          `Cannot read: ${tokens.length} rows of tokens are meant for the slots ${slots}`,
+        );
+      }
+      slots.forEach((slot, i) => {
+        const end = cache.lengths[slot] + tokens[i].length;
+        if (end <= maxLength) return;
+        throw new ShapeError(
+          `Cannot read ${end} tokens in slot ${slot}: the model has ${maxLength} positions`,
+        );
+      });
+      const isOne = tokens.every(({ length }) => length === 1);
+      return await (isOne && cache.lengths.every((n, slot) => n > 0 || !slots.includes(slot))
+        ? readOne(slots, tokens)
+        : readSeveral(slots, tokens));
+    },
+    clear: (slot) => cache.clear(slot),
+    dispose: () => step.dispose(),
+  };
+}

@@ -1,0 +1,101 @@
+/** A decoder as a policy: the log-probability of what it chose, and how good it thinks things stand. @module */
+import * as tf from "@tensorflow/tfjs-core";
+import { HIDDEN } from "../nn/mod.ts";
+import { actionLogProbs } from "../rl/mod.ts";
+import { type Dims, type F32, type I32, named, namedInts } from "../tensor/axes.ts";
+import type { Params } from "../tensor/params.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { decoderLogits, decoderStates } from "./decoder.ts";
+import type { DecoderConfig } from "./decoder_config.ts";
+import { VALUE_WEIGHT, valueHead } from "./value_head.ts";
+
+/** What a policy may choose from, and how. */
+export interface PolicyRules {
+  /** Tokens that it can never choose. */
+  readonly forbidden: readonly number[];
+  /** The token that it can choose only where {@linkcode PolicyBatch.mayRetrieve} says so. */
+  readonly retrieveToken: number;
+  /** Logits are divided by this. */
+  readonly temperature: number;
+}
+
+/** Texts that a policy wrote, of B rows, and the N choices it made in them. */
+export interface PolicyBatch {
+  /** [B, S] tokens, padded on the right. */
+  readonly inputIds: I32<"B S">;
+  /** [B, S] 1 where a token stands. */
+  readonly isToken: F32<"B S">;
+  /** [N] where each choice was made: index into the B·S positions of the token before it. */
+  readonly states: I32<"N">;
+  /** [N] token that was chosen. */
+  readonly actions: I32<"N">;
+  /** [N] 1 where a retrieval could be chosen. */
+  readonly mayRetrieve: F32<"N">;
+}
+
+/** What a policy says about its choices. */
+export interface PolicyOutputs {
+  /** [N] log π(action | what was read before), in nats, among the tokens that could be chosen. */
+  readonly logProbs: F32<"N">;
+  /** [N] entropy of each choice, nats. */
+  readonly entropies: F32<"N">;
+  /** [N] value of the state before each choice, in the unit of the reward; where there is a value head. */
+  readonly values?: F32<"N">;
+}
+
+/**
+ * A policy's view of the choices that were made.
+ *
+ *   π(a | s) = softmax(logits(s) / τ + bias(s))[a],  bias = −10⁹ for what could not be chosen
+ *
+ * States are gathered before the output layer: logits exist for choices alone, so that no token that
+ * was put to the policy, such as a document's, can ever count.
+ *
+ * @param params Parameters of {@linkcode decoderParamSpecs}, and of a value head if there is one
+ * @param config Sizes of the model
+ * @param batch Texts and choices
+ * @param rules What could be chosen
+ * @throws {ShapeError} If the inputs or a parameter do not fit
+ */
+export function policyOutputs(
+  params: Params,
+  config: DecoderConfig,
+  batch: PolicyBatch,
+  rules: PolicyRules,
+): PolicyOutputs {
+  const { inputIds, isToken } = batch;
+  const dims: Dims = { D: config.modelWidth };
+  namedInts(batch.states, "N", dims, { as: "states" });
+  namedInts(batch.actions, "N", dims, { as: "actions" });
+  named(batch.mayRetrieve, "N", dims, { as: "mayRetrieve" });
+  const { hidden } = decoderStates(params, config, { inputIds, isToken }, {
+    dropout: {
+      embedding: config.embeddingDropout,
+      attention: config.attentionDropout,
+      residual: config.residualDropout,
+    },
+  });
+  const rows = tf.reshape(hidden as Tensor, [-1, config.modelWidth]);
+  const states = tf.gather(rows, batch.states as tf.Tensor1D);
+  const logits = tf.div(decoderLogits(params, config, states), rules.temperature);
+  const actions = actionLogProbs(
+    named(tf.add(logits, policyBias(batch.mayRetrieve, config.vocabSize, rules)), "N V", {}),
+    batch.actions,
+  );
+  if (!(VALUE_WEIGHT in params)) return actions;
+  const perRow = named(tf.expandDims(states, 0), "B T D", {});
+  const values = tf.reshape(valueHead(params, perRow) as Tensor, [-1]);
+  return { ...actions, values: named(values, "N", dims) };
+}
+
+/** [N, V] added to the logits. */
+function policyBias(mayRetrieve: F32<"N">, vocabSize: number, rules: PolicyRules): Tensor {
+  const never = new Float32Array(vocabSize), retrieve = new Float32Array(vocabSize);
+  for (const token of rules.forbidden) never[token] = HIDDEN;
+  retrieve[rules.retrieveToken] = HIDDEN;
+  const isRefused = tf.expandDims(tf.sub(1, mayRetrieve as Tensor), 1);
+  return tf.add(
+    tf.tensor2d(never, [1, vocabSize]),
+    tf.mul(isRefused, tf.tensor2d(retrieve, [1, vocabSize])),
+  );
+}

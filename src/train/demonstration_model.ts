@@ -1,0 +1,44 @@
+/** A policy that learns from demonstrations. @module */
+import { policyBatchOf, type PolicyText } from "../agent/policy_text.ts";
+import type { DecoderModel, PolicyRules } from "../model/mod.ts";
+import { tokenMeanWeights } from "../rl/mod.ts";
+import type { ParameterStore } from "../runtime/parameter_store.ts";
+import { hostTensor } from "../tensor/host_tensor.ts";
+import { imitationProgram, policyParamSpecs } from "./policy_program.ts";
+import type { TrainableModel, TrainingBatch } from "./trainable_model.ts";
+
+/**
+ * A decoder that learns to choose as demonstrations do: the loss is the mean −log π over the
+ * demonstrator's choices of a batch, in nats. What was put to the policy is read, never learned.
+ *
+ * @param model Where to start; without tensors from random numbers
+ * @param rules What could be chosen
+ * @param options Seed of random numbers
+ */
+export function demonstrationModel(
+  model: Pick<DecoderModel, "config"> & Partial<DecoderModel>,
+  rules: PolicyRules,
+  options: { seed: number },
+): TrainableModel<PolicyText> {
+  const { config, tensors } = model;
+  const specs = policyParamSpecs(config, false);
+  return {
+    family: config.family,
+    specs,
+    trainingProgram: imitationProgram(config, specs, rules),
+    start(store: ParameterStore): void {
+      if (tensors) store.load(tensors);
+      else store.initialise(options.seed);
+    },
+    batch(texts): TrainingBatch {
+      const { inputs, lengths, tokens, positions } = policyBatchOf(texts, config.padToken ?? 0);
+      const weights = Float32Array.from(tokenMeanWeights(lengths));
+      return {
+        inputs: { ...inputs, weights: hostTensor("float32", weights, [weights.length]) },
+        rows: {},
+        tokens,
+        positions,
+      };
+    },
+  };
+}

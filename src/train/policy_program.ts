@@ -1,0 +1,190 @@
+/** Programs of a policy: what it says about its choices, and what it is to learn from them. @module */
+import * as tf from "@tensorflow/tfjs-core";
+import { type Program, type ProgramInput } from "../graph/mod.ts";
+import {
+  type DecoderConfig,
+  decoderParamSpecs,
+  type PolicyOutputs,
+  policyOutputs,
+  type PolicyRules,
+  valueHeadParamSpecs,
+} from "../model/mod.ts";
+import { actionMean, k3, ppoPolicyLoss, reinforceLoss, valueLoss } from "../rl/mod.ts";
+import { type F32, named, namedInts } from "../tensor/axes.ts";
+import type { Params, ParamSpecs } from "../tensor/params.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** Parameters of a policy: the decoder's, and those of its value head where it has one. */
+export function policyParamSpecs(config: DecoderConfig, hasValues: boolean): ParamSpecs {
+  return {
+    ...decoderParamSpecs(config),
+    ...(hasValues ? valueHeadParamSpecs(config.modelWidth) : {}),
+  };
+}
+
+const BATCH: Readonly<Record<string, ProgramInput>> = {
+  inputIds: { dtype: "int32", shape: ["B", "S"] },
+  isToken: { dtype: "float32", shape: ["B", "S"] },
+  states: { dtype: "int32", shape: ["N"] },
+  actions: { dtype: "int32", shape: ["N"] },
+  mayRetrieve: { dtype: "float32", shape: ["N"] },
+};
+
+const perAction = (...names: string[]): Record<string, ProgramInput> =>
+  Object.fromEntries(names.map((name) => [name, { dtype: "float32", shape: ["N"] }]));
+
+const parameters = (specs: ParamSpecs): Record<string, ProgramInput> =>
+  Object.fromEntries(
+    Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
+  );
+
+const outputsOf = (x: Params, config: DecoderConfig, rules: PolicyRules): PolicyOutputs =>
+  policyOutputs(x, config, {
+    inputIds: namedInts(x.inputIds, "B S", {}),
+    isToken: named(x.isToken, "B S", {}),
+    states: namedInts(x.states, "N", {}),
+    actions: namedInts(x.actions, "N", {}),
+    mayRetrieve: named(x.mayRetrieve, "N", {}),
+  }, rules);
+
+/**
+ * What a policy says about choices: `logProbs`, `entropies` and, with a value head, `values`, all [N].
+ *
+ * @param config Sizes of the model
+ * @param specs Parameters of {@linkcode policyParamSpecs}
+ * @param rules What could be chosen
+ */
+export function scoringProgram(
+  config: DecoderConfig,
+  specs: ParamSpecs,
+  rules: PolicyRules,
+): Program {
+  return {
+    name: `${config.family}_policy_scores`,
+    inputs: { ...parameters(specs), ...BATCH },
+    run: (x) => {
+      const { logProbs, entropies, values } = outputsOf(x, config, rules);
+      return { logProbs, entropies, ...(values && { values }) };
+    },
+  };
+}
+
+/**
+ * The loss of learning from demonstrations: −Σ w log π over the demonstrator's choices, in nats.
+ *
+ * @param config Sizes of the model
+ * @param specs Parameters
+ * @param rules What could be chosen
+ */
+export function imitationProgram(
+  config: DecoderConfig,
+  specs: ParamSpecs,
+  rules: PolicyRules,
+): Program {
+  return {
+    name: `${config.family}_imitation`,
+    inputs: { ...parameters(specs), ...BATCH, ...perAction("weights") },
+    run: (x) => {
+      const { logProbs } = outputsOf(x, config, rules);
+      const ones = named(tf.onesLike(x.weights), "N", {});
+      const weights = named(x.weights, "N", {});
+      return { loss: reinforceLoss({ logProbs, advantages: ones, weights }) };
+    },
+  };
+}
+
+/** How policies are improved. */
+export type PolicyAlgorithm = "ppo" | "grpo" | "reinforce";
+
+/** Choices of a policy's loss. */
+export interface PolicyLossOptions {
+  /** Which loss. */
+  readonly algorithm: PolicyAlgorithm;
+  /** The ratio is clipped to 1 − clipLow … 1 + clipHigh (PPO, GRPO). */
+  readonly clipLow: number;
+  /** See `clipLow`. */
+  readonly clipHigh: number;
+  /** Values are clipped to this much around those of the rollout, reward (PPO). */
+  readonly clipValue: number;
+  /** Weight of the value loss (PPO). */
+  readonly valueCoefficient: number;
+  /** Weight of the entropy, which is subtracted: reward per nat. */
+  readonly entropyCoefficient: number;
+}
+
+/**
+ * The loss of a step of policy optimisation, and its statistics:
+ *
+ *   PPO        L = L_clip + c_v L_value − c_e H + β KL
+ *   GRPO       L = L_clip + β KL − c_e H
+ *   REINFORCE  L = −Σ w A log π + β KL − c_e H
+ *
+ * H is the mean entropy, KL the mean of k3 against the reference (in GRPO weighted as its actions are).
+ * β is an input, `klCoefficient`, so that it may adapt.
+ *
+ * @param config Sizes of the model
+ * @param specs Parameters
+ * @param rules What could be chosen
+ * @param options Which loss
+ */
+export function policyLossProgram(
+  config: DecoderConfig,
+  specs: ParamSpecs,
+  rules: PolicyRules,
+  options: PolicyLossOptions,
+): Program {
+  const { algorithm, clipLow, clipHigh, clipValue, valueCoefficient, entropyCoefficient } = options;
+  const isPpo = algorithm === "ppo";
+  return {
+    name: `${config.family}_${algorithm}`,
+    inputs: {
+      ...parameters(specs),
+      ...BATCH,
+      ...perAction("behaviorLogProbs", "referenceLogProbs", "advantages", "weights"),
+      ...(isPpo ? perAction("returns", "behaviorValues") : {}),
+      klCoefficient: { dtype: "float32", shape: [] },
+    },
+    run: (x) => {
+      const column = (name: string): F32<"N"> => named(x[name], "N", {});
+      const { logProbs, entropies, values } = outputsOf(x, config, rules);
+      const weights = column("weights"), advantages = column("advantages");
+      const behaviorLogProbs = column("behaviorLogProbs");
+      const referenceLogProbs = column("referenceLogProbs");
+      const divergences = k3(logProbs, referenceLogProbs, weights) as Tensor;
+      const kl = actionMean(named(divergences, "N", {}), weights) as Tensor;
+      const entropy = actionMean(entropies, weights) as Tensor;
+      const ratios = ppoPolicyLoss(
+        { logProbs, behaviorLogProbs, advantages, weights },
+        { clipLow, clipHigh },
+      );
+      const penalty = algorithm === "grpo" ? tf.sum(tf.mul(divergences, weights as Tensor)) : kl;
+      const terms: Tensor[] = [
+        algorithm === "reinforce"
+          ? reinforceLoss({ logProbs, advantages, weights }) as Tensor
+          : ratios.loss as Tensor,
+        tf.mul(x.klCoefficient, penalty),
+        tf.mul(entropy, -entropyCoefficient),
+      ];
+      const statistics: Record<string, Tensor> = {
+        kl,
+        entropy,
+        clipShare: ratios.clipShare,
+        meanRatio: ratios.meanRatio,
+        largestRatioError: ratios.largestRatioError,
+        approximateKl: ratios.approximateKl,
+      };
+      if (isPpo) {
+        const value = valueLoss({
+          values: values!,
+          behaviorValues: column("behaviorValues"),
+          returns: column("returns"),
+          weights,
+        }, { clip: clipValue });
+        terms.push(tf.mul(value.loss as Tensor, valueCoefficient));
+        statistics.valueLoss = value.loss;
+        statistics.valueClipShare = value.clipShare;
+      }
+      return { loss: terms.reduce((a, b) => tf.add(a, b)), ...statistics };
+    },
+  };
+}

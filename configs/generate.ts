@@ -81,6 +81,7 @@ function typeOf(node: JsonSchema): string {
   if (node.anyOf) return node.anyOf.map(typeOf).join(" | ");
   if (node.const !== undefined) return JSON.stringify(node.const);
   if (node.enum) return node.enum.map((word) => JSON.stringify(word)).join(" | ");
+  if (node.items) return `readonly ${typeOf(node.items)}[]`;
   return node.type === "integer" ? "number" : node.type!;
 }
 
@@ -96,7 +97,9 @@ function typesModule(): string {
 function referencePage(): string {
   const rows = configKeys().map(({ key, family, description, allowed, preset }) => {
     const note = family ? `\`${family}\`: ` : "";
-    const start = preset === undefined ? "must be set" : `\`${preset}\``;
+    const start = preset === undefined
+      ? "must be set"
+      : `\`${Array.isArray(preset) ? JSON.stringify(preset) : preset}\``;
     return `| \`${key}\` | ${note}${description} | ${start} | ${allowed} |\n`;
   });
   return "# Every configuration key\n\nWritten by `configs/generate.ts` from `src/config/schema.ts`." +

@@ -19,3 +19,38 @@ export {
   type RewardTerm,
   terminalReward,
 } from "./reward.ts";
+export { chooseToken, type TokenChoice, type TokenChoiceInputs } from "./choose_token.ts";
+export {
+  type Demonstrator,
+  plainDemonstrator,
+  type PlainDemonstratorOptions,
+  worldDemonstrator,
+} from "./demonstrate.ts";
+export {
+  type ActionValues,
+  computeOracle,
+  type MeasuredQueries,
+  type Oracle,
+  type OracleOptions,
+  type SearchErrors,
+  searchErrors,
+} from "./oracle.ts";
+export { policyBatchOf, type PolicyBatchTensors, type PolicyText } from "./policy_text.ts";
+export {
+  AGENT_TOKENS,
+  type AgentProtocol,
+  agentProtocol,
+  agentTokens,
+  budgetToken,
+  MAX_BUDGET,
+  type ProtocolOptions,
+} from "./protocol.ts";
+export {
+  type AgentEnvironment,
+  type EpisodeRequest,
+  type GateState,
+  policyRules,
+  rollout,
+  type RolloutOptions,
+} from "./rollout.ts";
+export { outcomeOf, type Trajectory, type TrajectoryRetrieval } from "./trajectory.ts";

@@ -53,8 +53,11 @@ export interface AgentProtocol extends ProtocolOptions {
   readonly forbidden: readonly number[];
   /** Tokens of a question, the price of a retrieval and the whole budget. */
   prompt(question: string, cost: number): number[];
-  /** Tokens of a document between its tags, cut to its budget, and of the budget that is left. */
-  document(document: Document, left: number): number[];
+  /**
+   * Tokens of a document between its tags, cut to its budget, and of the budget that is left. Nothing
+   * stands between the tags where nothing was found.
+   */
+  document(document: Document | undefined, left: number): number[];
   /** Tokens of words within a row. */
   words(text: string): number[];
   /** The words of tokens, special ones left out, white space trimmed. */
@@ -134,7 +137,7 @@ export function agentProtocol(tokenizer: Tokenizer, options: ProtocolOptions): A
     ) => [...words(question), ids.cost, ...words(`${cost}`), budgets[budget]],
     document: (document, left) => [
       ids.documentStart,
-      ...bodyOf(document),
+      ...(document ? bodyOf(document) : []),
       ids.documentEnd,
       budgets[left],
     ],

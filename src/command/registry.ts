@@ -9,6 +9,7 @@ import { fineTuneCommand } from "./fine_tune.ts";
 import { generateText } from "./generate_text.ts";
 import { prepareData } from "./prepare_data.ts";
 import { retrieve } from "./retrieve.ts";
+import { trainAgentCommand } from "./train_agent.ts";
 import { trainDsiCommand } from "./train_dsi.ts";
 
 /** All commands. */
@@ -16,6 +17,7 @@ export const commands: readonly Command[] = [
   demo,
   prepareData,
   trainDsiCommand,
+  trainAgentCommand,
   evaluateModel,
   retrieve,
   exportCommand,

@@ -25,6 +25,11 @@ name: synthetic
 format: synthetic
 documents: 300
 `,
+  "data/world": `# yaml-language-server: $schema=../schema.json#/$defs/data
+# The oracle world: invented entities, facts and questions for which the best possible agent is known.
+name: world
+format: world
+`,
   defaults: `# yaml-language-server: $schema=schema.json
 # What every configuration starts from. Keys set in no file have the default of the schema;
 # \`--print-config\` shows them all.
@@ -90,6 +95,20 @@ d_kv: 16
 num_layers: 2
 num_decoder_layers: 2
 num_heads: 4
+`,
+  "train/agent_grpo": `# yaml-language-server: $schema=../schema.json
+# An agent in the oracle world that learns when to retrieve, by GRPO.
+defaults:
+  - data: world
+agent:
+  algorithm: grpo
+`,
+  "train/agent_ppo": `# yaml-language-server: $schema=../schema.json
+# An agent in the oracle world that learns when to retrieve, by PPO.
+defaults:
+  - data: world
+agent:
+  algorithm: ppo
 `,
   "train/demo": `# yaml-language-server: $schema=../schema.json
 # The demo: the synthetic documents and a small model, done in a minute.

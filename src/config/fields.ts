@@ -47,6 +47,16 @@ export function optionalWhole(
   return bounded(field, true).nullable().default(null).describe(description);
 }
 
+/** A list of real numbers within a range, at least one. */
+export function reals(
+  description: string,
+  field: { min: number; max: number; preset: readonly number[] },
+): z.ZodDefault<z.ZodArray<z.ZodNumber>> {
+  const { min, max, preset } = field;
+  return z.array(bounded({ min, max }, false), expected(`a list such as [${preset.join(", ")}]`))
+    .min(1, expected("a list of at least one number")).default([...preset]).describe(description);
+}
+
 /** A positive real number within a range, or null, which is the default. */
 export function optionalReal(
   description: string,

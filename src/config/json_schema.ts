@@ -115,6 +115,7 @@ function allowedValues(node: JsonSchema): string {
     const kind = node.type === "integer" ? "whole number" : "number";
     return `${kind} from ${node.minimum} to ${node.maximum}`;
   }
+  if (node.items) return `list of ${allowedValues(node.items).replace("number", "numbers")}`;
   return { string: "text", boolean: "true or false" }[node.type!] ?? node.type!;
 }
 

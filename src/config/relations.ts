@@ -13,7 +13,7 @@ const relations: readonly Relation[] = [
   {
     reads: ["data.path", "data.format"],
     problem: ({ data }) =>
-      data.format !== "synthetic" && data.path === null
+      data.format !== "synthetic" && data.format !== "world" && data.path === null
         ? `is needed because data.format is ${data.format}: set data.path=<folder>`
         : undefined,
   },
@@ -40,6 +40,27 @@ const relations: readonly Relation[] = [
       training.accumulate > 1 && model.family === "lexical"
         ? "must be 1 for a lexical model, whose batches touch different rows; use a larger " +
           "training.batch_size"
+        : undefined,
+  },
+  {
+    reads: ["agent.index", "agent.retriever"],
+    problem: ({ agent }) =>
+      agent.retriever === "index" && agent.index === null
+        ? "is needed because agent.retriever is index: set agent.index=<run folder of train-dsi>"
+        : undefined,
+  },
+  {
+    reads: ["agent.policy.heads", "agent.policy.width"],
+    problem: ({ agent: { policy } }) =>
+      policy.width % (2 * policy.heads)
+        ? `must divide half of agent.policy.width, ${policy.width / 2}: heads have an even width`
+        : undefined,
+  },
+  {
+    reads: ["agent.group_size", "agent.algorithm"],
+    problem: ({ agent }) =>
+      agent.algorithm !== "ppo" && agent.group_size < 2
+        ? `must be 2 or more for ${agent.algorithm}, whose baseline is the others of the group`
         : undefined,
   },
   {

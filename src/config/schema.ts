@@ -12,6 +12,7 @@ import {
   optionalText,
   optionalWhole,
   real,
+  reals,
   section,
   show,
   text,
@@ -19,15 +20,36 @@ import {
   whole,
 } from "./fields.ts";
 
+const world = section(
+  "The oracle world: entities, facts and questions in which the best possible agent is known.",
+  {
+    entities: whole("Entities, each with a document.", { min: 20, max: 5000, preset: 500 }),
+    hops: whole("Facts that a question goes over.", { min: 1, max: 2, preset: 1 }),
+    known_share: real("Share of the entities whose facts the agent is taught by heart.", {
+      min: 0,
+      max: 1,
+      preset: 0.5,
+    }),
+    held_out_share: real("Share of the other entities that nobody asks about before the test.", {
+      min: 0,
+      max: 1,
+      preset: 0.3333,
+    }),
+    dev_questions: whole("Most held-out questions.", { min: 1, max: 100_000, preset: 600 }),
+  },
+);
+
 const data = section("Documents and questions.", {
   name: text("Name used in reports and folder names.", "dataset"),
   format: choice(
     "jsonl: docs.jsonl and queries.<part>.jsonl; beir: corpus.jsonl, queries.jsonl, qrels/; " +
-      "synthetic: generated from the seed.",
-    ["jsonl", "beir", "synthetic"],
+      "synthetic: generated from the seed; world: an oracle world, generated from the seed.",
+    ["jsonl", "beir", "synthetic", "world"],
     "jsonl",
   ),
-  path: optionalText("Folder of the files, relative to the current folder. Not for synthetic."),
+  path: optionalText(
+    "Folder of the files, relative to the current folder. Not for synthetic and world.",
+  ),
   documents: whole("Documents to generate (synthetic only).", {
     min: 20,
     max: 20_000,
@@ -48,6 +70,7 @@ const data = section("Documents and questions.", {
     max: 1,
     preset: 0.15,
   }),
+  world: world.prefault({}),
   train_part: text("Part whose questions are trained on.", "train"),
   dev_part: text("Part whose questions are evaluated on.", "dev"),
   max_documents: optionalWhole("Use only the first documents; null means all.", {
@@ -271,6 +294,154 @@ const training = section("How the model is trained.", {
   resume: optionalText("Run folder to continue, such as outputs/2026-01-31/12-00-00."),
 });
 
+const reward = section("What an answer earns: a sum of terms with these weights.", {
+  em: real("Exact match.", { min: -1000, max: 1000, preset: 1 }),
+  f1: real("F1 of the answer's words.", { min: -1000, max: 1000, preset: 0 }),
+  rouge_l: real("ROUGE-L of the answer.", { min: -1000, max: 1000, preset: 0 }),
+  format: real("One answer, nothing after it, nothing blank.", {
+    min: -1000,
+    max: 1000,
+    preset: 0,
+  }),
+});
+
+const policy = section("The language model that decides: a decoder.", {
+  pretrained: optionalText(
+    "Decoder to start from: a folder in Hugging Face layout or an id of the Hub. Its tokenizer gets the " +
+      "agent's tokens, and the keys below do not count; null means a small Llama from random numbers.",
+  ),
+  vocab_size: whole("Tokens of the byte-level BPE vocabulary.", {
+    min: 300,
+    max: 1_000_000,
+    preset: 1200,
+  }),
+  width: whole("Width of the residual stream.", { min: 8, max: 16_384, preset: 128 }),
+  inner_width: whole("Width of the feed-forward layers.", { min: 8, max: 65_536, preset: 384 }),
+  layers: whole("Layers.", { min: 1, max: 96, preset: 4 }),
+  heads: whole("Attention heads; divides the width.", { min: 1, max: 256, preset: 4 }),
+});
+
+const warmStart = section("Supervised learning from a teacher's episodes, before any reward.", {
+  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 1200 }),
+  batch_size: whole("Episodes per step.", { min: 1, max: 65_536, preset: 128 }),
+  learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 2e-3 }),
+  closed_share: real(
+    "Share of the episodes that answer from memory (not for a world, where what is known decides).",
+    { min: 0, max: 1, preset: 0.5 },
+  ),
+});
+
+const agent = section("The agent: a policy that answers, and decides when to retrieve.", {
+  policy: policy.prefault({}),
+  budget: whole("Retrievals that an episode may have.", { min: 0, max: 8, preset: 2 }),
+  document_tokens: whole("Tokens of a document that are read.", {
+    min: 1,
+    max: 100_000,
+    preset: 96,
+  }),
+  turn_tokens: whole("Most tokens written between two boundaries.", {
+    min: 2,
+    max: 100_000,
+    preset: 16,
+  }),
+  retriever: choice(
+    "index: a trained run; bm25: over stems; exact: the document whose title is named; empty, random: " +
+      "controls; oracle: always a right document.",
+    ["index", "bm25", "exact", "empty", "random", "oracle"],
+    "bm25",
+  ),
+  index: optionalText("Run folder of the trained index (retriever index)."),
+  noise: real("Probability that a retrieval gives a random document instead.", {
+    min: 0,
+    max: 1,
+    preset: 0,
+  }),
+  costs: reals("λ, prices of a retrieval; each question is asked at one of them.", {
+    min: 0,
+    max: 1000,
+    preset: [0.1],
+  }),
+  reward: reward.prefault({}),
+  warm_start: warmStart.prefault({}),
+  algorithm: choice(
+    "ppo: clipped ratio with a value head (Schulman et al. 2017); grpo: relative to the question's " +
+      "other episodes (Shao et al. 2024); dr_grpo: the same without its biases (Liu et al. 2025); " +
+      "reinforce: the simple control.",
+    ["ppo", "grpo", "dr_grpo", "reinforce"],
+    "grpo",
+  ),
+  iterations: whole("Batches of episodes; 0 leaves it at the warm start.", {
+    min: 0,
+    max: 100_000_000,
+    preset: 150,
+  }),
+  max_minutes: optionalReal("Stop after this many minutes of policy optimisation.", {
+    min: 0.01,
+    max: 100_000,
+  }),
+  questions: whole("Questions of an iteration.", { min: 1, max: 65_536, preset: 64 }),
+  group_size: whole("Episodes per question.", { min: 1, max: 1024, preset: 4 }),
+  epochs: whole("Passes over the episodes of an iteration (not reinforce).", {
+    min: 1,
+    max: 100,
+    preset: 2,
+  }),
+  minibatches: whole("Steps per pass (not reinforce).", { min: 1, max: 1024, preset: 2 }),
+  learning_rate: real("Highest learning rate; falls linearly to a tenth.", {
+    min: 1e-8,
+    max: 10,
+    preset: 5e-4,
+  }),
+  clip_norm: real("Largest global norm of the gradient.", { min: 1e-6, max: 1e6, preset: 1 }),
+  clip_low: real("The ratio is clipped to 1 − this …", { min: 0, max: 1, preset: 0.2 }),
+  clip_high: real("… and 1 + this.", { min: 0, max: 100, preset: 0.2 }),
+  clip_value: real("Values are clipped to this much around those of the rollout (ppo).", {
+    min: 0,
+    max: 1000,
+    preset: 0.5,
+  }),
+  value_coefficient: real("Weight of the value loss (ppo).", { min: 0, max: 1000, preset: 0.5 }),
+  entropy_coefficient: real("Weight of the entropy, reward per nat.", {
+    min: 0,
+    max: 1000,
+    preset: 0,
+  }),
+  kl_coefficient: real("β, what a nat of divergence from the warm start costs.", {
+    min: 0,
+    max: 1000,
+    preset: 0.001,
+  }),
+  kl_target: optionalReal("Nats per action that β is steered to; null leaves β as it is.", {
+    min: 1e-6,
+    max: 1000,
+  }),
+  gamma: real("Discount of rewards per action (ppo).", { min: 0, max: 1, preset: 1 }),
+  lambda: real("λ of generalised advantage estimation (ppo).", { min: 0, max: 1, preset: 0.95 }),
+  temperature: real("Logits are divided by this when the policy writes.", {
+    min: 0.01,
+    max: 100,
+    preset: 1,
+  }),
+  slots: whole("Episodes played at once.", { min: 1, max: 4096, preset: 64 }),
+  eval_every: whole("Iterations between evaluations; 0 means only at the end.", {
+    min: 0,
+    max: 100_000_000,
+    preset: 25,
+  }),
+  checkpoint_every: whole("Iterations between checkpoints; 0 means only at the end.", {
+    min: 0,
+    max: 100_000_000,
+    preset: 25,
+  }),
+  keep_last: whole("Checkpoints kept besides the best.", { min: 1, max: 1000, preset: 1 }),
+  trajectories_every: whole("Iterations between files of trajectories; 0 means none.", {
+    min: 0,
+    max: 100_000_000,
+    preset: 25,
+  }),
+  resume: optionalText("Run folder to continue, such as outputs/2026-01-31/12-00-00."),
+});
+
 const evaluation = section("How the model is evaluated.", {
   beam: whole("Prefixes kept by the search, and documents returned.", {
     min: 1,
@@ -310,6 +481,7 @@ export const configSchema = z.strictObject({
   model,
   docid: docid.prefault({}),
   training: training.prefault({}),
+  agent: agent.prefault({}),
   evaluation: evaluation.prefault({}),
   export: exportSection.prefault({}),
   device: device.prefault({}),
@@ -323,6 +495,7 @@ export const sectionNames: readonly string[] = [
   "model",
   "docid",
   "training",
+  "agent",
   "evaluation",
   "export",
   "device",

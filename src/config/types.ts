@@ -1,15 +1,33 @@
 /** Types of a configuration, written by configs/generate.ts. Do not edit. @module */
 
+/** The oracle world: entities, facts and questions in which the best possible agent is known. */
+export interface WorldConfig {
+  /** Entities, each with a document. Default: 500. */
+  readonly entities: number;
+  /** Facts that a question goes over. Default: 1. */
+  readonly hops: number;
+  /** Share of the entities whose facts the agent is taught by heart. Default: 0.5. */
+  readonly known_share: number;
+  /** Share of the other entities that nobody asks about before the test. Default: 0.3333. */
+  readonly held_out_share: number;
+  /** Most held-out questions. Default: 600. */
+  readonly dev_questions: number;
+}
+
 /** Documents and questions. */
 export interface DataConfig {
   /** Name used in reports and folder names. Default: dataset. */
   readonly name: string;
   /**
    * jsonl: docs.jsonl and queries.<part>.jsonl; beir: corpus.jsonl, queries.jsonl, qrels/;
-   * synthetic: generated from the seed. Default: jsonl.
+   * synthetic: generated from the seed; world: an oracle world, generated from the seed.
+   * Default: jsonl.
    */
-  readonly format: "jsonl" | "beir" | "synthetic";
-  /** Folder of the files, relative to the current folder. Not for synthetic. Default: null. */
+  readonly format: "jsonl" | "beir" | "synthetic" | "world";
+  /**
+   * Folder of the files, relative to the current folder. Not for synthetic and world. Default:
+   * null.
+   */
   readonly path: string | null;
   /** Documents to generate (synthetic only). Default: 300. */
   readonly documents: number;
@@ -19,6 +37,8 @@ export interface DataConfig {
   readonly dev_questions: number;
   /** Share of generated documents without any training question. Default: 0.15. */
   readonly without_training: number;
+  /** The oracle world: entities, facts and questions in which the best possible agent is known. */
+  readonly world: WorldConfig;
   /** Part whose questions are trained on. Default: train. */
   readonly train_part: string;
   /** Part whose questions are evaluated on. Default: dev. */
@@ -191,6 +211,134 @@ export interface TrainingConfig {
   readonly resume: string | null;
 }
 
+/** The language model that decides: a decoder. */
+export interface PolicyConfig {
+  /**
+   * Decoder to start from: a folder in Hugging Face layout or an id of the Hub. Its tokenizer
+   * gets the agent's tokens, and the keys below do not count; null means a small Llama from
+   * random numbers. Default: null.
+   */
+  readonly pretrained: string | null;
+  /** Tokens of the byte-level BPE vocabulary. Default: 1200. */
+  readonly vocab_size: number;
+  /** Width of the residual stream. Default: 128. */
+  readonly width: number;
+  /** Width of the feed-forward layers. Default: 384. */
+  readonly inner_width: number;
+  /** Layers. Default: 4. */
+  readonly layers: number;
+  /** Attention heads; divides the width. Default: 4. */
+  readonly heads: number;
+}
+
+/** What an answer earns: a sum of terms with these weights. */
+export interface RewardConfig {
+  /** Exact match. Default: 1. */
+  readonly em: number;
+  /** F1 of the answer's words. Default: 0. */
+  readonly f1: number;
+  /** ROUGE-L of the answer. Default: 0. */
+  readonly rouge_l: number;
+  /** One answer, nothing after it, nothing blank. Default: 0. */
+  readonly format: number;
+}
+
+/** Supervised learning from a teacher's episodes, before any reward. */
+export interface WarmStartConfig {
+  /** Optimiser steps; 0 for none. Default: 1200. */
+  readonly steps: number;
+  /** Episodes per step. Default: 128. */
+  readonly batch_size: number;
+  /** Highest learning rate. Default: 0.002. */
+  readonly learning_rate: number;
+  /**
+   * Share of the episodes that answer from memory (not for a world, where what is known
+   * decides). Default: 0.5.
+   */
+  readonly closed_share: number;
+}
+
+/** The agent: a policy that answers, and decides when to retrieve. */
+export interface AgentConfig {
+  /** The language model that decides: a decoder. */
+  readonly policy: PolicyConfig;
+  /** Retrievals that an episode may have. Default: 2. */
+  readonly budget: number;
+  /** Tokens of a document that are read. Default: 96. */
+  readonly document_tokens: number;
+  /** Most tokens written between two boundaries. Default: 16. */
+  readonly turn_tokens: number;
+  /**
+   * index: a trained run; bm25: over stems; exact: the document whose title is named; empty,
+   * random: controls; oracle: always a right document. Default: bm25.
+   */
+  readonly retriever: "index" | "bm25" | "exact" | "empty" | "random" | "oracle";
+  /** Run folder of the trained index (retriever index). Default: null. */
+  readonly index: string | null;
+  /** Probability that a retrieval gives a random document instead. Default: 0. */
+  readonly noise: number;
+  /** λ, prices of a retrieval; each question is asked at one of them. */
+  readonly costs: readonly number[];
+  /** What an answer earns: a sum of terms with these weights. */
+  readonly reward: RewardConfig;
+  /** Supervised learning from a teacher's episodes, before any reward. */
+  readonly warm_start: WarmStartConfig;
+  /**
+   * ppo: clipped ratio with a value head (Schulman et al. 2017); grpo: relative to the
+   * question's other episodes (Shao et al. 2024); dr_grpo: the same without its biases (Liu et
+   * al. 2025); reinforce: the simple control. Default: grpo.
+   */
+  readonly algorithm: "ppo" | "grpo" | "dr_grpo" | "reinforce";
+  /** Batches of episodes; 0 leaves it at the warm start. Default: 150. */
+  readonly iterations: number;
+  /** Stop after this many minutes of policy optimisation. Default: null. */
+  readonly max_minutes: number | null;
+  /** Questions of an iteration. Default: 64. */
+  readonly questions: number;
+  /** Episodes per question. Default: 4. */
+  readonly group_size: number;
+  /** Passes over the episodes of an iteration (not reinforce). Default: 2. */
+  readonly epochs: number;
+  /** Steps per pass (not reinforce). Default: 2. */
+  readonly minibatches: number;
+  /** Highest learning rate; falls linearly to a tenth. Default: 0.0005. */
+  readonly learning_rate: number;
+  /** Largest global norm of the gradient. Default: 1. */
+  readonly clip_norm: number;
+  /** The ratio is clipped to 1 − this … Default: 0.2. */
+  readonly clip_low: number;
+  /** … and 1 + this. Default: 0.2. */
+  readonly clip_high: number;
+  /** Values are clipped to this much around those of the rollout (ppo). Default: 0.5. */
+  readonly clip_value: number;
+  /** Weight of the value loss (ppo). Default: 0.5. */
+  readonly value_coefficient: number;
+  /** Weight of the entropy, reward per nat. Default: 0. */
+  readonly entropy_coefficient: number;
+  /** β, what a nat of divergence from the warm start costs. Default: 0.001. */
+  readonly kl_coefficient: number;
+  /** Nats per action that β is steered to; null leaves β as it is. Default: null. */
+  readonly kl_target: number | null;
+  /** Discount of rewards per action (ppo). Default: 1. */
+  readonly gamma: number;
+  /** λ of generalised advantage estimation (ppo). Default: 0.95. */
+  readonly lambda: number;
+  /** Logits are divided by this when the policy writes. Default: 1. */
+  readonly temperature: number;
+  /** Episodes played at once. Default: 64. */
+  readonly slots: number;
+  /** Iterations between evaluations; 0 means only at the end. Default: 25. */
+  readonly eval_every: number;
+  /** Iterations between checkpoints; 0 means only at the end. Default: 25. */
+  readonly checkpoint_every: number;
+  /** Checkpoints kept besides the best. Default: 1. */
+  readonly keep_last: number;
+  /** Iterations between files of trajectories; 0 means none. Default: 25. */
+  readonly trajectories_every: number;
+  /** Run folder to continue, such as outputs/2026-01-31/12-00-00. Default: null. */
+  readonly resume: string | null;
+}
+
 /** How the model is evaluated. */
 export interface EvaluationConfig {
   /** Prefixes kept by the search, and documents returned. Default: 10. */
@@ -238,6 +386,8 @@ export interface ResolvedConfig {
   readonly docid: DocidConfig;
   /** How the model is trained. */
   readonly training: TrainingConfig;
+  /** The agent: a policy that answers, and decides when to retrieve. */
+  readonly agent: AgentConfig;
   /** How the model is evaluated. */
   readonly evaluation: EvaluationConfig;
   /** How the model is exported to ONNX. */

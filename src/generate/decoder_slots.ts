@@ -46,6 +46,8 @@ export interface DecoderSlots {
   read(slots: readonly number[], tokens: readonly ArrayLike<number>[]): Promise<NextTokenLogits>;
   /** Empty a slot. */
   clear(slot: number): void;
+  /** Empty all slots, as if they had just been opened: what follows does not depend on what was before. */
+  reset(): void;
   /** Free the program. */
   dispose(): Promise<void>;
 }
@@ -153,6 +155,7 @@ export async function openDecoderSlots(
         : readSeveral(slots, tokens));
     },
     clear: (slot) => cache.clear(slot),
+    reset: () => cache.reset(),
     dispose: () => step.dispose(),
   };
 }

@@ -99,6 +99,12 @@ export class KeyValueCache {
     this.#lengths = this.#lengths.with(row, 0);
   }
 
+  /** Forget everything; the memory is kept. */
+  reset(): void {
+    this.#lengths = this.#lengths.map(() => 0);
+    this.#room = 0;
+  }
+
   /** Make room for `needed` positions in every row. */
   #reserve(needed: number): void {
     if (needed <= this.#room) return;

@@ -5,6 +5,7 @@ export {
   decoderStepProgram,
   openDecoder,
 } from "./decoder_sequences.ts";
+export { type DecoderSlots, type DecoderSlotsOptions, openDecoderSlots } from "./decoder_slots.ts";
 export { generate, type GeneratedText } from "./generate.ts";
 export { type CacheSizes, KeyValueCache } from "./key_value_cache.ts";
 export * from "./logits_processors.ts";

@@ -1,6 +1,7 @@
 /** From the section `data` of a configuration to documents and questions. @module */
 import type { DataConfig } from "../config/mod.ts";
 import { type Dataset, type Query, readDataset, syntheticDataset } from "../data/mod.ts";
+import { type WorldDataset, worldDataset } from "../data/world/mod.ts";
 import { DataError } from "../errors.ts";
 
 /** The questions of a part. The usual part may be missing; one that was named must be there. */
@@ -30,6 +31,18 @@ function firstDocuments(dataset: Dataset, count: number): Dataset {
   return { documents, queries: Object.fromEntries(queries) };
 }
 
+/** The oracle world of a configuration. */
+export function worldOf({ world }: DataConfig, seed: number): WorldDataset {
+  return worldDataset({
+    seed,
+    entities: world.entities,
+    hops: world.hops as 1 | 2,
+    knownShare: world.known_share,
+    heldOutShare: world.held_out_share,
+    devQuestions: world.dev_questions,
+  });
+}
+
 /**
  * Read or generate the dataset of a configuration. Whatever `data.train_part` and `data.dev_part`
  * name comes out as the parts `train` and `dev`; further parts keep their names.
@@ -48,7 +61,9 @@ function firstDocuments(dataset: Dataset, count: number): Dataset {
  */
 export async function loadDataset(config: DataConfig, seed: number): Promise<Dataset> {
   const { format, path, train_part, dev_part, max_documents, max_queries } = config;
-  const whole = format === "synthetic"
+  const whole = format === "world"
+    ? worldOf(config, seed)
+    : format === "synthetic"
     ? syntheticDataset({
       seed,
       documents: config.documents,

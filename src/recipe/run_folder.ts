@@ -39,8 +39,9 @@ export interface RunFolder {
    *
    * @param afterStep Keep the lines up to this step and drop the rest, as a resumed run writes them
    *   again. Default: keep all whole lines
+   * @param phase Drop only lines whose `phase` is this one, where a run has several
    */
-  openMetrics(afterStep?: number): Promise<MetricsLog>;
+  openMetrics(afterStep?: number, phase?: string): Promise<MetricsLog>;
 }
 
 /** Choices of {@linkcode createRunFolder}. */
@@ -191,8 +192,10 @@ function runFolder(path: string, config: string): RunFolder {
     config,
     file: (name) => join(path, name),
     readMetrics,
-    async openMetrics(afterStep = Infinity): Promise<MetricsLog> {
-      const kept = (await readMetrics()).filter(({ step }) => step <= afterStep);
+    async openMetrics(afterStep = Infinity, phase): Promise<MetricsLog> {
+      const kept = (await readMetrics()).filter((record) =>
+        record.step <= afterStep || (phase !== undefined && record.phase !== phase)
+      );
       await writeAtomically(metricsPath, kept.map((record) => `${JSON.stringify(record)}\n`));
       return openLog(metricsPath);
     },

@@ -115,12 +115,13 @@ export interface PolicyLossOptions {
 /**
  * The loss of a step of policy optimisation, and its statistics:
  *
- *   PPO        L = L_clip + c_v L_value − c_e H + β KL
- *   GRPO       L = L_clip + β KL − c_e H
- *   REINFORCE  L = −Σ w A log π + β KL − c_e H
+ *   PPO        L = L_clip + c_v L_value − c_e Σ w H + β Σ w k3
+ *   GRPO       L = L_clip − c_e Σ w H + β Σ w k3
+ *   REINFORCE  L = −Σ w A log π − c_e Σ w H + β Σ w k3
  *
- * H is the mean entropy, KL the mean of k3 against the reference (in GRPO weighted as its actions are).
- * β is an input, `klCoefficient`, so that it may adapt.
+ * H is the entropy of a choice, k3 its divergence from the reference. Everything is a sum over choices
+ * with their weights, so that a batch may be taken in parts whose gradients are added. β is an input,
+ * `klCoefficient`, so that it may adapt.
  *
  * @param config Sizes of the model
  * @param specs Parameters
@@ -150,24 +151,22 @@ export function policyLossProgram(
       const weights = column("weights"), advantages = column("advantages");
       const behaviorLogProbs = column("behaviorLogProbs");
       const referenceLogProbs = column("referenceLogProbs");
-      const divergences = k3(logProbs, referenceLogProbs, weights) as Tensor;
-      const kl = actionMean(named(divergences, "N", {}), weights) as Tensor;
-      const entropy = actionMean(entropies, weights) as Tensor;
+      const divergences = k3(logProbs, referenceLogProbs, weights);
       const ratios = ppoPolicyLoss(
         { logProbs, behaviorLogProbs, advantages, weights },
         { clipLow, clipHigh },
       );
-      const penalty = algorithm === "grpo" ? tf.sum(tf.mul(divergences, weights as Tensor)) : kl;
+      const weighted = (x: F32<"N">): Tensor => tf.sum(tf.mul(x as Tensor, weights as Tensor));
       const terms: Tensor[] = [
         algorithm === "reinforce"
           ? reinforceLoss({ logProbs, advantages, weights }) as Tensor
           : ratios.loss as Tensor,
-        tf.mul(x.klCoefficient, penalty),
-        tf.mul(entropy, -entropyCoefficient),
+        tf.mul(x.klCoefficient, weighted(divergences)),
+        tf.mul(weighted(entropies), -entropyCoefficient),
       ];
       const statistics: Record<string, Tensor> = {
-        kl,
-        entropy,
+        kl: actionMean(divergences, weights),
+        entropy: actionMean(entropies, weights),
         clipShare: ratios.clipShare,
         meanRatio: ratios.meanRatio,
         largestRatioError: ratios.largestRatioError,

@@ -82,15 +82,23 @@ export interface PersonName {
 export class NameSource {
   readonly #random: RandomStream;
   readonly #taken = new Set<string>();
+  readonly #parent: NameSource | undefined;
   readonly #surnames: string[];
   readonly #stars: string[];
 
   /**
    * @param random Where the choices come from
    * @param documents Size of the world: a larger one has more families
+   * @param parent A source whose families are shared and whose names are taken
    */
-  constructor(random: RandomStream, documents: number) {
+  constructor(random: RandomStream, documents: number, parent?: NameSource) {
     this.#random = random;
+    this.#parent = parent;
+    if (parent) {
+      this.#surnames = parent.#surnames;
+      this.#stars = parent.#stars;
+      return;
+    }
     const surnames = SURNAME_STARTS.flatMap((a) => SURNAME_ENDS.map((b) => a + b));
     this.#surnames = random.shuffle(surnames).slice(0, Math.max(20, Math.ceil(documents / 4)));
     const stars = PLANET_PARTS[0].flatMap((a) => PLANET_PARTS[1].map((b) => a + b));
@@ -159,12 +167,16 @@ export class NameSource {
     return this.#unique(() => `${this.pick(SHIP_TRAITS)} ${this.pick(SHIP_NOUNS)}`);
   }
 
+  #isTaken(key: string): boolean {
+    return this.#taken.has(key) || (this.#parent !== undefined && this.#parent.#isTaken(key));
+  }
+
   /** Draw until a new one comes. The tables hold more names than the largest world needs. */
   #unique(draw: () => string): string {
     while (true) {
       const name = draw();
       const key = name.toLowerCase();
-      if (!this.#taken.has(key)) {
+      if (!this.#isTaken(key)) {
         this.#taken.add(key);
         return name;
       }

@@ -4,13 +4,13 @@ import { type RandomStream, randomStream } from "../../tensor/random.ts";
 import { NameSource } from "../synthetic/names.ts";
 import { type EntityKind, type Relation, RELATIONS } from "./relations.ts";
 
-/** What is made of a fact. */
-export type FactPart =
-  /** Taught without its document in the warm start: the agent can know it by heart. */
+/** Who gets to see the facts of an entity. */
+export type WorldPart =
+  /** Taught without their document in the warm start: the agent can know them by heart. */
   | "known"
-  /** Stands in its document only; training asks for it. */
+  /** They stand in their document only; training asks for them. */
   | "unknown"
-  /** Stands in its document only; nobody asks for it before the test. */
+  /** They stand in their document only; nobody asks for them before the test. */
   | "heldOut";
 
 /** Something that has a name, facts and a document. */
@@ -19,6 +19,8 @@ export interface Entity {
   readonly name: string;
   /** What it is. */
   readonly kind: EntityKind;
+  /** Who gets to see its facts. */
+  readonly part: WorldPart;
 }
 
 /** One value of one relation of one entity. */
@@ -31,8 +33,6 @@ export interface Fact {
   readonly value: string;
   /** Index of the value where it is an entity. */
   readonly valueEntity?: number;
-  /** Who gets to see it. */
-  readonly part: FactPart;
 }
 
 /** Entities, and what is true of them. */
@@ -45,31 +45,30 @@ export interface World {
   readonly facts: readonly Fact[];
   /** Indices of the facts of each entity. */
   readonly factsOf: readonly (readonly number[])[];
+  /** A name such as those of the world's entities that none of them has. */
+  inventName(kind: EntityKind, random: RandomStream): string;
 }
 
 /** Choices of {@linkcode makeWorld}. */
 export interface WorldOptions {
   /** Equal options give equal worlds on every machine. */
   readonly seed: number;
-  /** Number of entities, 20 to 5,000. Default 300. */
+  /** Number of entities, 20 to 5,000. Default 500. */
   readonly entities?: number;
-  /** Share of the facts that the agent is taught by heart, 0 … 1. Default 0.5. */
+  /** Share of the entities of each kind whose facts the agent is taught by heart, 0 … 1. Default 0.5. */
   readonly knownShare?: number;
-  /** Share of the other facts that nobody asks for before the test, 0 … 1. Default ⅓. */
+  /** Share of the other entities that nobody asks about before the test, 0 … 1. Default ⅓. */
   readonly heldOutShare?: number;
 }
 
-const SHARES: readonly (readonly [EntityKind, number])[] = [["town", 0.2], ["firm", 0.2], [
-  "person",
-  0.6,
-]];
-const LIMITS = { entities: { min: 20, max: 5000 } } as const;
+const SHARES: Readonly<Record<EntityKind, number>> = { town: 0.2, firm: 0.2, person: 0.6 };
+const LIMITS = { min: 20, max: 5000 } as const;
 
 function checkOptions({ entities, knownShare, heldOutShare }: Required<WorldOptions>): void {
-  const { min, max } = LIMITS.entities;
-  if (!Number.isInteger(entities) || entities < min || entities > max) {
+  if (!Number.isInteger(entities) || entities < LIMITS.min || entities > LIMITS.max) {
     throw new DataError(
-      `Cannot make a world: entities is ${entities}. Give a whole number from ${min} to ${max}`,
+      `Cannot make a world: entities is ${entities}. Give a whole number from ${LIMITS.min} to ` +
+        `${LIMITS.max}`,
     );
   }
   for (const [name, share] of Object.entries({ knownShare, heldOutShare })) {
@@ -78,52 +77,67 @@ function checkOptions({ entities, knownShare, heldOutShare }: Required<WorldOpti
   }
 }
 
-/** Which of `count` things are chosen: exactly the given share of them. */
-function chooseShare(count: number, share: number, random: RandomStream): boolean[] {
-  const chosen = Math.round(count * share);
-  return random.shuffle(Array.from({ length: count }, (_, i) => i < chosen));
+function drawName(names: NameSource, kind: EntityKind, towns: readonly string[]): string {
+  if (kind === "town") return names.town();
+  return kind === "firm" ? names.company(names.pick(towns)) : names.person().name;
 }
 
-function makeEntities(count: number, random: RandomStream): Entity[] {
-  const names = new NameSource(random, count);
-  const towns: string[] = [];
-  const draw: Record<EntityKind, () => string> = {
-    town: () => towns[towns.push(names.town()) - 1],
-    firm: () => names.company(names.pick(towns)),
-    person: () => names.person().name,
-  };
-  const bounds = SHARES.map((_, i) =>
-    Math.round(count * SHARES.slice(0, i + 1).reduce((sum, [, share]) => sum + share, 0))
+/** Exactly the given shares of `count` entities, in random order. */
+function drawParts(
+  count: number,
+  { knownShare, heldOutShare }: { knownShare: number; heldOutShare: number },
+  random: RandomStream,
+): WorldPart[] {
+  const known = Math.round(count * knownShare);
+  const heldOut = known + Math.round((count - known) * heldOutShare);
+  return random.shuffle(
+    Array.from(
+      { length: count },
+      (_, i) => i < known ? "known" : i < heldOut ? "heldOut" : "unknown",
+    ),
   );
-  const kindOf = (i: number): EntityKind => SHARES[bounds.findIndex((end) => i < end)][0];
-  return Array.from({ length: count }, (_, i) => ({ kind: kindOf(i), name: draw[kindOf(i)]() }));
 }
 
 /**
- * Make a world from a seed: towns, firms and people, each with three or four facts. A third of the
- * relations lead to other entities, so that questions can go over two hops. Values are drawn uniformly,
- * so that guessing pays as little as it can.
+ * Make a world from a seed: towns, firms and people, each with three or four facts. Some relations lead
+ * to other entities, so that questions can go over two hops. Values are drawn uniformly, so that guessing
+ * pays as little as it can. Whether the facts of an entity are known has nothing to do with its name.
  *
  * @throws {DataError} If an option is out of range
  * @example
  * ```ts
  * import { makeWorld } from "./make_world.ts";
  * import { assertEquals } from "@std/assert";
- * const { entities, facts } = makeWorld({ seed: 1, entities: 50, knownShare: 0.5 });
+ * const { entities } = makeWorld({ seed: 1, entities: 50, knownShare: 0.5 });
  * assertEquals(entities.length, 50);
- * assertEquals(facts.filter((fact) => fact.part === "known").length, Math.round(facts.length / 2));
+ * assertEquals(entities.filter(({ part }) => part === "known").length, 25);
  * ```
  */
 export function makeWorld(options: WorldOptions): World {
-  const { seed, entities: count = 300, knownShare = 0.5, heldOutShare = 1 / 3 } = options;
+  const { seed, entities: count = 500, knownShare = 0.5, heldOutShare = 1 / 3 } = options;
   checkOptions({ seed, entities: count, knownShare, heldOutShare });
   const stream = (purpose: string) =>
     randomStream({ seed, stream: `world/${purpose}`, step: count });
-  const entities = makeEntities(count, stream("names"));
+  const names = new NameSource(stream("names"), count);
+  const towns: string[] = [];
+  const parts = stream("parts");
+  const sizes: [EntityKind, number][] = [
+    ["town", Math.round(count * SHARES.town)],
+    ["firm", Math.round(count * SHARES.firm)],
+  ];
+  sizes.push(["person", count - sizes[0][1] - sizes[1][1]]);
+  const entities = sizes.flatMap(([kind, size]) => {
+    const partsOfKind = drawParts(size, { knownShare, heldOutShare }, parts);
+    return partsOfKind.map((part): Entity => {
+      const name = drawName(names, kind, towns);
+      if (kind === "town") towns.push(name);
+      return { name, kind, part };
+    });
+  });
   const byKind = Map.groupBy(entities.keys(), (i) => entities[i].kind);
   const values = stream("values");
-  const drawn: Omit<Fact, "part">[] = entities.flatMap(({ kind }, entity) =>
-    RELATIONS.flatMap(({ of, value }, relation) => {
+  const facts = entities.flatMap(({ kind }, entity) =>
+    RELATIONS.flatMap(({ of, value }, relation): Fact[] => {
       if (of !== kind) return [];
       if (typeof value !== "string") {
         return [{ entity, relation, value: value[values.int(value.length)] }];
@@ -133,15 +147,13 @@ export function makeWorld(options: WorldOptions): World {
       return [{ entity, relation, value: entities[valueEntity].name, valueEntity }];
     })
   );
-  const isKnown = chooseShare(drawn.length, knownShare, stream("known"));
-  const others = drawn.flatMap((_, i) => isKnown[i] ? [] : [i]);
-  const isHeldOut = chooseShare(others.length, heldOutShare, stream("held-out"));
-  const heldOut = new Set(others.filter((_, i) => isHeldOut[i]));
-  const facts = drawn.map((fact, i): Fact => ({
-    ...fact,
-    part: isKnown[i] ? "known" : heldOut.has(i) ? "heldOut" : "unknown",
-  }));
   const factsOf: number[][] = entities.map(() => []);
   facts.forEach(({ entity }, i) => factsOf[entity].push(i));
-  return { entities, relations: RELATIONS, facts, factsOf };
+  return {
+    entities,
+    relations: RELATIONS,
+    facts,
+    factsOf,
+    inventName: (kind, random) => drawName(new NameSource(random, count, names), kind, towns),
+  };
 }

@@ -1,7 +1,9 @@
 /** Documents and questions of a world. @module */
-import { type RandomStream, randomStream } from "../../tensor/random.ts";
+import { DataError } from "../../errors.ts";
+import { randomStream } from "../../tensor/random.ts";
 import type { Dataset, Document, Query } from "../types.ts";
 import { makeWorld, type World, type WorldOptions } from "./make_world.ts";
+import { questionWordings, writeEntityDocument } from "./world_text.ts";
 
 /** A question about a world. */
 export interface WorldQuestion extends Query {
@@ -28,69 +30,24 @@ export interface WorldDataset extends Dataset {
 /** One chain of known facts in this many is asked in the test only. */
 const KEPT_CHAINS = 5;
 
-const fill = (template: string, e: string, v = ""): string =>
-  template.replace("{e}", e).replace("{v}", v);
-
-/**
- * A document about an entity: its facts in random order, each in one of several wordings.
- *
- * @param world The world
- * @param entity Index of the entity
- * @param random Where order and wordings come from
- * @param valueOf What the document says instead of the truth about a fact. Default: the truth
- */
-export function writeWorldDocument(
-  world: World,
-  entity: number,
-  random: RandomStream,
-  valueOf: (fact: number) => string = (fact) => world.facts[fact].value,
-): Document {
-  const { name } = world.entities[entity];
-  const sentences = random.shuffle([...world.factsOf[entity]]).map((fact) => {
-    const { sentences } = world.relations[world.facts[fact].relation];
-    return fill(sentences[random.int(sentences.length)], name, valueOf(fact));
-  });
-  return { docId: `e${entity}`, title: name, text: sentences.join(" ") };
-}
-
-/** A chain of facts that can be asked for, and its wordings. */
-interface Askable {
-  readonly chain: readonly number[];
-  readonly wordings: readonly string[];
-}
-
-function oneHop(world: World): Askable[] {
-  return world.facts.map(({ entity, relation }, f) => ({
-    chain: [f],
-    wordings: world.relations[relation].questions.map((q) => fill(q, world.entities[entity].name)),
-  }));
-}
-
-function twoHops(world: World): Askable[] {
-  return world.facts.flatMap(({ entity, relation, valueEntity }, f) => {
-    if (valueEntity === undefined) return [];
-    const phrases = world.relations[relation].phrases.map((p) =>
-      fill(p, world.entities[entity].name)
-    );
-    return world.factsOf[valueEntity].map((g) => ({
-      chain: [f, g],
-      wordings: world.relations[world.facts[g].relation].questions.map((q, i) =>
-        fill(q, phrases[i % phrases.length])
-      ),
-    }));
-  });
+/** Chains of facts that a question of so many hops can follow. */
+function chainsOf({ facts, factsOf }: World, hops: 1 | 2): number[][] {
+  if (hops === 1) return facts.map((_, f) => [f]);
+  return facts.flatMap(({ valueEntity }, f) =>
+    valueEntity === undefined ? [] : factsOf[valueEntity].map((g) => [f, g])
+  );
 }
 
 /**
  * A world as documents and questions.
  *
  * - A document an entity, under its name, with all its facts in plain sentences.
- * - `train` asks for known and unknown facts. Each fact has four wordings; one of a known fact's is never
- *   asked in `train`.
- * - `dev` asks for known facts in that wording, and for facts that are held out: they stand in their
- *   documents, but no question and no answer of `train` is about them. Over two hops a chain of `dev` is
- *   never asked in `train`, and its unknown facts are held out. So `dev` has known and unknown facts in
- *   the shares of the world.
+ * - `train` asks about known and unknown entities. A question has four wordings; over one hop, one of
+ *   those about a known fact is never asked in `train`.
+ * - `dev` asks for known facts in that wording, and about entities that are held out: they have their
+ *   documents, but no question of `train` is about them and none of their facts is an answer there. Over
+ *   two hops a chain of `dev` is never asked in `train`, and what is unknown on it is held out. Each kind
+ *   of chain is as frequent in `dev` as the shares of the world make it.
  *
  * @throws {DataError} If an option is out of range
  * @example
@@ -99,55 +56,66 @@ function twoHops(world: World): Askable[] {
  * import { assertEquals } from "@std/assert";
  * const { documents, queries, world } = worldDataset({ seed: 1, entities: 50 });
  * assertEquals(documents.length, 50);
- * const parts = new Set(queries.train.flatMap((q) => q.chain.map((f) => world.facts[f].part)));
+ * const asked = queries.train.flatMap((q) => q.chain.map((f) => world.facts[f].entity));
+ * const parts = new Set(asked.map((entity) => world.entities[entity].part));
  * assertEquals(parts, new Set(["known", "unknown"]));
  * ```
  */
 export function worldDataset(options: WorldDatasetOptions): WorldDataset {
   const { seed, hops = 1, devQuestions = 600, knownShare = 0.5 } = options;
+  if (hops !== 1 && hops !== 2) {
+    throw new DataError(`Cannot ask about a world: hops is ${hops}. Give 1 or 2`);
+  }
+  if (!Number.isInteger(devQuestions) || devQuestions < 0) {
+    throw new DataError(
+      `Cannot ask about a world: devQuestions is ${devQuestions}. Give a whole number from 0 on`,
+    );
+  }
   const world = makeWorld(options);
-  const documents = world.entities.map((_, entity) =>
-    writeWorldDocument(
-      world,
+  const { entities, facts, factsOf, relations } = world;
+  const documents = entities.map((entity, e): Document => {
+    const random = randomStream({ seed, stream: "world/document", step: e });
+    const written = writeEntityDocument(
       entity,
-      randomStream({ seed, stream: "world/document", step: entity }),
-    )
-  );
+      random,
+      (relation) => facts[factsOf[e].find((f) => relations[facts[f].relation] === relation)!].value,
+    );
+    return { docId: `e${e}`, ...written };
+  });
+
   const random = randomStream({ seed, stream: "world/questions", step: hops });
   const train: WorldQuestion[] = [];
   const dev = new Map<string, WorldQuestion[]>();
-  const makeQuestion = ({ chain }: Askable, query: string, queryId: string): WorldQuestion => ({
-    queryId,
-    query,
-    docIds: chain.map((f) => `e${world.facts[f].entity}`),
-    answers: [world.facts[chain.at(-1)!].value],
-    chain,
-  });
-  for (const askable of hops === 1 ? oneHop(world) : twoHops(world)) {
-    const parts = askable.chain.map((f) => world.facts[f].part);
-    const id = askable.chain.join("-");
-    const questions = random.shuffle([...askable.wordings]).map((query, i) =>
-      makeQuestion(askable, query, `${id}-${i}`)
-    );
+  for (const chain of chainsOf(world, hops)) {
+    const parts = chain.map((f) => entities[facts[f].entity].part);
     const isUntold = parts.includes("heldOut"), isTold = parts.includes("unknown");
     if (isUntold && isTold) continue; // would be new to neither part
+    const wordings = questionWordings(
+      entities[facts[chain[0]].entity].name,
+      chain.map((f) => relations[facts[f].relation]),
+    );
+    const questions = random.shuffle(wordings).map((query, i): WorldQuestion => ({
+      queryId: `${chain.join("-")}-${i}`,
+      query,
+      docIds: chain.map((f) => `e${facts[f].entity}`),
+      answers: [facts[chain.at(-1)!].value],
+      chain,
+    }));
     const isNew = isUntold || (hops === 2 && !isTold && random.int(KEPT_CHAINS) === 0);
-    const kept = isTold ? 0 : isNew || hops === 1 ? 1 : 0;
+    const kept = isNew || (hops === 1 && !isTold) ? 1 : 0;
     const kinds = parts.map((part) => part === "known" ? "known" : "unknown").join("-");
     if (kept) dev.set(kinds, [...dev.get(kinds) ?? [], ...questions.slice(0, kept)]);
-    if (isNew) continue;
-    train.push(...questions.slice(kept));
+    if (!isNew) train.push(...questions.slice(kept));
   }
-  // In the test each kind of chain is as frequent as in the world.
-  const share = (kinds: string): number =>
+  const shareOf = (kinds: string): number =>
     kinds.split("-").reduce((p, kind) => p * (kind === "known" ? knownShare : 1 - knownShare), 1);
-  const scale = Math.min(
+  const size = Math.min(
     devQuestions,
-    ...[...dev].filter(([kinds]) => share(kinds) > 0)
-      .map(([kinds, all]) => Math.floor(all.length / share(kinds))),
+    ...[...dev].filter(([kinds]) => shareOf(kinds) > 0)
+      .map(([kinds, all]) => Math.floor(all.length / shareOf(kinds))),
   );
   const chosen = [...dev].toSorted(([a], [b]) => a < b ? -1 : 1).flatMap(([kinds, all]) =>
-    random.shuffle([...all]).slice(0, Math.round(scale * share(kinds)))
+    random.shuffle([...all]).slice(0, Math.round(size * shareOf(kinds)))
   );
   return {
     documents,

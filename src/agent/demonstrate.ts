@@ -1,0 +1,207 @@
+/** Episodes of a teacher, for a policy to learn from before it is rewarded. @module */
+import type { Document, Query } from "../data/mod.ts";
+import {
+  type EntityKind,
+  questionWordings,
+  type Relation,
+  type World,
+  type WorldQuestion,
+  writeEntityDocument,
+} from "../data/world/mod.ts";
+import { DataError } from "../errors.ts";
+import type { RandomStream } from "../tensor/random.ts";
+import type { PolicyText } from "./policy_text.ts";
+import type { AgentProtocol } from "./protocol.ts";
+
+/** Shows how a question can be answered. */
+export interface Demonstrator {
+  /**
+   * An episode for a question.
+   *
+   * @param question The question
+   * @param cost Price of a retrieval, as shown to the policy
+   * @param random Where the teacher's free choices come from
+   */
+  demonstrate(question: Query, cost: number, random: RandomStream): PolicyText;
+}
+
+/** Puts the tokens of an episode together. */
+class Script {
+  readonly tokens: number[];
+  readonly actions: number[] = [];
+  readonly mayRetrieve: number[] = [];
+  readonly #protocol: AgentProtocol;
+  #left: number;
+
+  constructor(protocol: AgentProtocol, question: string, cost: number) {
+    this.#protocol = protocol;
+    this.#left = protocol.budget;
+    this.tokens = protocol.prompt(question, cost);
+  }
+
+  #choose(tokens: readonly number[], mayRetrieve: boolean): void {
+    for (const token of tokens) {
+      this.actions.push(this.tokens.length);
+      this.mayRetrieve.push(Number(mayRetrieve));
+      this.tokens.push(token);
+    }
+  }
+
+  get canRetrieve(): boolean {
+    return this.#left > 0;
+  }
+
+  write(text: string): void {
+    this.#choose(this.#protocol.words(text), this.canRetrieve);
+  }
+
+  retrieve(document: Document): void {
+    this.#choose([this.#protocol.ids.retrieve], true);
+    this.tokens.push(...this.#protocol.document(document, --this.#left));
+  }
+
+  answer(text: string): PolicyText {
+    const { ids } = this.#protocol;
+    this.#choose([ids.answer], this.canRetrieve);
+    this.#choose([...this.#protocol.words(text), ids.end], false);
+    const { tokens, actions, mayRetrieve } = this;
+    return { tokens, actions, mayRetrieve };
+  }
+}
+
+/** An entity of a lesson: one of the world, or one that was invented for the lesson. */
+interface Subject {
+  readonly name: string;
+  readonly kind: EntityKind;
+  /** Its index in the world; undefined where it was invented. */
+  readonly entity?: number;
+}
+
+/** A value of a lesson. */
+interface LessonValue {
+  readonly value: string;
+  readonly subject?: Subject;
+}
+
+/** How often a lesson is about an invented entity instead of one that the agent does not know. */
+const INVENTED_SHARE = 0.5;
+
+/**
+ * A teacher in a world, optimal where a retrieval costs nothing: it looks up what is not known by heart,
+ * and what is known it looks up or not, at random, because then that makes no difference. So a policy
+ * learns how to answer both ways, and not yet when to do which.
+ *
+ * Documents of its lessons are written anew with random values, and the answer is what stands there
+ * (as in Longpre et al. 2021, "Entity-based knowledge conflicts"). Reading cannot be replaced by
+ * remembering then, and what is only in documents stays unknown. Half the lessons about what is unknown
+ * are about entities that are invented for the lesson: of these there are too many to be remembered, so
+ * that not to know something has to be recognised.
+ *
+ * Over two hops it writes the entity between the hops, from memory or from the document, before it goes
+ * on: that is the query of the second retrieval.
+ *
+ * @param world The world
+ * @param protocol How episodes are written
+ */
+export function worldDemonstrator(world: World, protocol: AgentProtocol): Demonstrator {
+  const { entities, facts, factsOf, relations } = world;
+  /** Entities that lessons may be about. */
+  const open = Map.groupBy(
+    entities.keys().filter((e) => entities[e].part !== "heldOut"),
+    (e) => entities[e].kind,
+  );
+  const subjectOf = (entity: number): Subject => ({ ...entities[entity], entity });
+  const isKnown = ({ entity }: Subject): boolean =>
+    entity !== undefined && entities[entity].part === "known";
+  const invent = (kind: EntityKind, random: RandomStream): Subject => ({
+    kind,
+    name: world.inventName(kind, random),
+  });
+  /** Sometimes another one that nobody knows, in the place of one that the agent does not know. */
+  const varied = (subject: Subject, random: RandomStream): Subject =>
+    !isKnown(subject) && random.uniform() < INVENTED_SHARE ? invent(subject.kind, random) : subject;
+  const drawValue = ({ value }: Relation, random: RandomStream): LessonValue => {
+    if (typeof value !== "string") return { value: value[random.int(value.length)] };
+    const candidates = open.get(value)!;
+    const subject = varied(subjectOf(candidates[random.int(candidates.length)]), random);
+    return { value: subject.name, subject };
+  };
+  /** What the agent knows by heart. */
+  const recall = ({ entity }: Subject, relation: Relation): LessonValue => {
+    const f = factsOf[entity!].find((f) => relations[facts[f].relation] === relation)!;
+    const { value, valueEntity } = facts[f];
+    return { value, subject: valueEntity === undefined ? undefined : subjectOf(valueEntity) };
+  };
+  return {
+    demonstrate(question, cost, random): PolicyText {
+      const { chain } = question as WorldQuestion;
+      if (!Array.isArray(chain)) {
+        throw new DataError(
+          `Cannot demonstrate the question ${question.queryId}: it is not one of the world's`,
+        );
+      }
+      const path: Relation[] = chain.map((f: number) => relations[facts[f].relation]);
+      const asked = subjectOf(facts[chain[0]].entity);
+      let subject = varied(asked, random);
+      let { query } = question;
+      if (subject !== asked) {
+        const wordings = questionWordings(subject.name, path);
+        query = wordings[random.int(wordings.length)];
+      }
+      const script = new Script(protocol, query, cost);
+      let last: LessonValue | undefined;
+      path.forEach((relation, hop) => {
+        const knows = isKnown(subject);
+        if (script.canRetrieve && (!knows || random.int(2) === 0)) {
+          const stated = new Map<Relation, LessonValue>();
+          script.retrieve({
+            docId: "",
+            ...writeEntityDocument(subject, random, (other) => {
+              const drawn = drawValue(other, random);
+              stated.set(other, drawn);
+              return drawn.value;
+            }),
+          });
+          last = stated.get(relation)!;
+        } else last = knows ? recall(subject, relation) : drawValue(relation, random);
+        if (hop + 1 === path.length) return;
+        script.write(last.value);
+        subject = last.subject!;
+      });
+      return script.answer(last!.value);
+    },
+  };
+}
+
+/** Choices of {@linkcode plainDemonstrator}. */
+export interface PlainDemonstratorOptions {
+  /** Share of the questions that are answered without a document, 0 … 1. */
+  readonly closedShare: number;
+}
+
+/**
+ * A teacher for questions with right documents and answers: a share of the episodes answer from memory,
+ * the others read a right document first. Questions without a right document are answered from memory.
+ *
+ * @param documents The documents
+ * @param protocol How episodes are written
+ * @param options How many episodes answer from memory
+ */
+export function plainDemonstrator(
+  documents: readonly Document[],
+  protocol: AgentProtocol,
+  options: PlainDemonstratorOptions,
+): Demonstrator {
+  const byId = new Map(documents.map((document) => [document.docId, document]));
+  return {
+    demonstrate({ query, docIds, answers }, cost, random): PolicyText {
+      const script = new Script(protocol, query, cost);
+      const right = docIds.flatMap((docId) => byId.get(docId) ?? []);
+      const isClosed = random.uniform() < options.closedShare;
+      if (right.length && !isClosed && script.canRetrieve) {
+        script.retrieve(right[random.int(right.length)]);
+      }
+      return script.answer(answers[0]);
+    },
+  };
+}

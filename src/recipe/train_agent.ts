@@ -1,0 +1,437 @@
+/** The agent journey: warm start by a teacher, then policy optimisation on its own episodes. @module */
+import { createHash } from "node:crypto";
+import { join } from "@std/path";
+import { policyRules, type PolicyText } from "../agent/mod.ts";
+import { printConfig, type ResolvedConfig } from "../config/mod.ts";
+import { corpusFingerprint, DocumentStore, makeFolder, writeAtomically } from "../data/mod.ts";
+import { CheckpointError } from "../errors.ts";
+import { openDecoderSlots } from "../generate/mod.ts";
+import { loadModel, type PretrainedModel, saveModel } from "../hub/mod.ts";
+import type { DecoderModel } from "../model/mod.ts";
+import { adamw } from "../optim/mod.ts";
+import type { Executor } from "../runtime/mod.ts";
+import { randomStream } from "../tensor/random.ts";
+import { demonstrationModel } from "../train/demonstration_model.ts";
+import { type ProgressReporter, silentProgress } from "../train/progress.ts";
+import { tensorsOf } from "../train/text_model.ts";
+import { type EvaluationRecord, trainModel } from "../train/train_model.ts";
+import {
+  type ScoredTrajectory,
+  trainPolicy,
+  type TrainPolicyResult,
+} from "../train/train_policy.ts";
+import { oracleOf, type WorldOracle } from "./agent_oracle.ts";
+import {
+  type AgentEvaluation,
+  evaluateAgent,
+  type EvaluateAgentOptions,
+  formatAgentEvaluation,
+} from "./evaluate_agent.ts";
+import { executorOf } from "./executor_of.ts";
+import { loadAgentData, prepareAgent, type PreparedAgent } from "./prepare_agent.ts";
+import { createRunFolder, type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
+import { RUN_FILES } from "./train_dsi.ts";
+
+/** Files of an agent's run besides those of `RunFolder`. */
+export const AGENT_FILES = {
+  /** The policy in Hugging Face layout. */
+  policy: "policy",
+  /** The policy after the warm start. */
+  warmStart: "warm_start",
+  warmCheckpoints: "checkpoints/warm_start",
+  checkpoints: "checkpoints/policy",
+  trajectories: "trajectories",
+  documents: RUN_FILES.documents,
+  evaluation: RUN_FILES.evaluation,
+} as const;
+
+/** Who watches, and who may stop it. */
+export interface TrainAgentOptions {
+  /** Shows progress; `phase` says of what. */
+  readonly progress?: (phase: string) => ProgressReporter;
+  /** When it is aborted, the run saves and ends. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a run ended with. */
+export interface TrainAgentResult {
+  /** Folder of the run. */
+  readonly run: RunFolder;
+  /** `"warm start"` if it was interrupted there. */
+  readonly phase: "warm start" | "policy";
+  /** How it ended. */
+  readonly ended: TrainPolicyResult["ended"];
+  /** Iterations of policy optimisation. */
+  readonly iterations: number;
+  /** Seconds of the warm start and of policy optimisation. */
+  readonly seconds: { readonly warmStart: number; readonly policy: number };
+  /** Evaluation of the warm start on the dev part. */
+  readonly before?: AgentEvaluation;
+  /** Evaluation of the policy on the dev part. */
+  readonly evaluation?: AgentEvaluation;
+}
+
+/** Batches whose episodes are dealt out by length together. */
+const WINDOW = 16;
+
+/**
+ * Lessons of a step: a pure function of its number. Each batch holds short or long episodes, and a step
+ * takes one of each, so that little is padded and every step sees both ways to answer.
+ */
+function lessonSource(
+  { teacher, lessons }: PreparedAgent,
+  { seed, agent: { costs } }: ResolvedConfig,
+): { batch(index: number, size: number): readonly PolicyText[] } {
+  let held: { group: number; batches: PolicyText[][] } | undefined;
+  return {
+    batch(index, size): readonly PolicyText[] {
+      const group = Math.floor(index / WINDOW);
+      if (held?.group !== group) {
+        const random = randomStream({ seed, stream: "agent/lessons", step: group });
+        const all = Array.from({ length: size * WINDOW }, () =>
+          teacher.demonstrate(
+            lessons[random.int(lessons.length)],
+            costs[random.int(costs.length)],
+            random,
+          )).sort((a, b) => a.tokens.length - b.tokens.length);
+        const batches = Array.from(
+          { length: WINDOW },
+          (_, w) => all.slice(w * size, (w + 1) * size),
+        );
+        const short = random.shuffle(batches.slice(0, WINDOW / 2));
+        const long = random.shuffle(batches.slice(WINDOW / 2));
+        held = { group, batches: short.flatMap((batch, i) => [batch, long[i]]) };
+      }
+      return held.batches[index % WINDOW];
+    },
+  };
+}
+
+/** The run to write to: a new one, or the one to resume, whose documents must be the same. */
+async function openRun(config: ResolvedConfig, data: PreparedAgent["data"]): Promise<RunFolder> {
+  const { resume } = config.agent;
+  const run = resume !== null
+    ? await openRunFolder(resume)
+    : await createRunFolder({ config: printConfig(config), dir: config.output.dir });
+  using store = DocumentStore.open(run.file(AGENT_FILES.documents));
+  if (store.count === 0) store.put(data.documents);
+  else if (store.fingerprint !== corpusFingerprint(data.documents)) {
+    throw new CheckpointError(
+      `Cannot resume ${run.path}: it was trained on other documents. Start a new run without ` +
+        "agent.resume, or give the documents it was started with",
+    );
+  }
+  return run;
+}
+
+/** What the parameters of a run mean. */
+function identityOf({ start, lessons }: PreparedAgent, config: ResolvedConfig): string {
+  const { resume: _, max_minutes: __, eval_every: ___, ...agent } = config.agent;
+  return createHash("sha256")
+    .update(JSON.stringify([start.config, start.tokenizerJson, agent, lessons]))
+    .digest("hex");
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** One line of a file of trajectories; docs/data.md explains the fields. */
+export function trajectoryToJson(scored: ScoredTrajectory): Record<string, unknown> {
+  const { trajectory: t, advantages, rewards, values, returns, referenceLogProbs } = scored;
+  const isAction = Array(t.tokens.length).fill(0);
+  for (const at of t.actions) isAction[at] = 1;
+  return {
+    query_id: t.question.queryId,
+    query: t.question.query,
+    answers: t.question.answers,
+    cost: t.cost,
+    episode: t.episode,
+    tokens: [...t.tokens],
+    is_action: isAction,
+    actions: [...t.actions],
+    may_retrieve: [...t.mayRetrieve],
+    log_probs: [...t.behaviorLogProbs],
+    reference_log_probs: [...referenceLogProbs],
+    retrieve_probs: [...t.retrieveProbs],
+    rewards: [...rewards],
+    advantages: [...advantages],
+    ...(values && { values: [...values], returns: [...returns!] }),
+    retrievals: t.retrievals,
+    answer: t.answer ?? null,
+    return: scored.return,
+    is_truncated: t.isTruncated,
+    is_well_formed: t.isWellFormed,
+  };
+}
+
+/** How the agent of a configuration is measured. */
+export function evaluationOptions(
+  config: ResolvedConfig,
+  data: PreparedAgent["data"],
+  oracle: WorldOracle | undefined,
+): EvaluateAgentOptions {
+  const { agent, seed, evaluation } = config;
+  return {
+    questions: data.queries.dev ?? [],
+    costs: agent.costs,
+    reward: agent.reward,
+    hops: data.world ? config.data.world.hops : 1,
+    oracle,
+    seed,
+    resamples: evaluation.bootstrap_samples,
+  };
+}
+
+/** Measure a policy in its environment. */
+export async function measurePolicy(
+  policy: DecoderModel,
+  agent: Pick<PreparedAgent, "environment">,
+  options: EvaluateAgentOptions & { executor: Executor; slots: number },
+): Promise<AgentEvaluation> {
+  const slots = await openDecoderSlots(policy, options);
+  try {
+    return await evaluateAgent(slots, agent.environment, options);
+  } finally {
+    await slots.dispose();
+  }
+}
+
+/** The policy after its warm start: trained now, or by an earlier session. */
+async function warmStart(
+  agent: PreparedAgent,
+  config: ResolvedConfig,
+  run: RunFolder,
+  options: {
+    executor: Executor;
+    progress: ProgressReporter;
+    signal?: AbortSignal;
+    identity: string;
+    openLog: (phase: string, step: number) => Promise<MetricsLog>;
+  },
+): Promise<{ policy?: DecoderModel; seconds: number }> {
+  const { start, environment } = agent, { warm_start: warm } = config.agent;
+  const folder = run.file(AGENT_FILES.warmStart);
+  if (await isThere(join(folder, "config.json"))) {
+    const { config: sizes, tensors } = await loadModel(folder);
+    const { seconds } = JSON.parse(await Deno.readTextFile(join(folder, "warm_start.json")));
+    return { policy: { config: sizes, tensors } as DecoderModel, seconds };
+  }
+  let log: MetricsLog | undefined;
+  const subject = demonstrationModel(start, policyRules(environment.protocol), config);
+  const { store, ended, seconds } = await trainModel<PolicyText>({
+    model: subject,
+    executor: options.executor,
+    examples: lessonSource(agent, config),
+    seed: config.seed,
+    rule: adamw({ beta2: 0.98, weightDecay: 0.01 }),
+    learningRate: warm.learning_rate,
+    schedule: {
+      kind: "cosine",
+      warmupSteps: Math.ceil(warm.steps / 20),
+      totalSteps: Math.max(1, warm.steps),
+      minFactor: 0.1,
+    },
+    steps: warm.steps,
+    batchSize: Math.max(1, Math.ceil(warm.batch_size / 2)),
+    accumulate: 2,
+    clipNorm: 1,
+    logEvery: 20,
+    checkpoints: {
+      folder: run.file(AGENT_FILES.warmCheckpoints),
+      every: 200,
+      keepLast: 1,
+      resume: config.agent.resume !== null,
+      identity: options.identity,
+    },
+    onStart: async (step) => {
+      log = await options.openLog("warm start", step);
+    },
+    log: (record) => log!.append({ phase: "warm start", ...record }),
+    progress: options.progress,
+    signal: options.signal,
+  });
+  if (ended === "interrupted") return { seconds };
+  const policy: DecoderModel = { config: start.config, tensors: tensorsOf(store) };
+  await makeFolder(folder);
+  await writeAtomically(join(folder, "warm_start.json"), `${JSON.stringify({ seconds })}\n`);
+  await saveModel(folder, { ...start, ...policy });
+  return { policy, seconds };
+}
+
+/**
+ * Train an agent. The run folder ends up with the resolved configuration, metrics.jsonl, checkpoints,
+ * trajectories, the documents, the policy (and what it was after the warm start) in Hugging Face layout,
+ * and evaluation.json.
+ *
+ * @param config A resolved configuration
+ * @param options Who watches, and who may stop it
+ * @throws {CheckpointError} If the run to resume does not exist or does not fit
+ * @throws {DataError} If there is nothing to learn from
+ */
+export async function trainAgent(
+  config: ResolvedConfig,
+  options: TrainAgentOptions = {},
+): Promise<TrainAgentResult> {
+  const { signal } = options, { agent: choices, seed } = config;
+  const progressOf = options.progress ?? (() => silentProgress);
+  const executor = executorOf(config.device);
+  const preparing = progressOf("prepare");
+  const data = await loadAgentData(config);
+  await using agent = await prepareAgent(config, data, {
+    executor,
+    onNote: (note) => preparing.message(note),
+  });
+  const run = await openRun(config, data);
+  preparing.message(`run folder ${run.path}`);
+  const questions = (data.queries.train ?? []).filter(({ answers }) => answers.length);
+  const dev = (data.queries.dev ?? []).filter(({ answers }) => answers.length);
+  const oracle = await oracleOf([...questions, ...dev], { config, data, base: agent.base });
+  const measured = { ...evaluationOptions(config, data, oracle), executor, slots: choices.slots };
+  const identity = identityOf(agent, config);
+
+  const isWarm = await isThere(join(run.file(AGENT_FILES.warmStart), "config.json"));
+  let log: MetricsLog | undefined;
+  const openLog = async (phase: string, step: number): Promise<MetricsLog> => {
+    log?.[Symbol.dispose]();
+    return log = await run.openMetrics(step, phase);
+  };
+  try {
+    const warm = await warmStart(agent, config, run, {
+      executor,
+      progress: progressOf("warm start"),
+      signal,
+      identity,
+      openLog,
+    });
+    const warmSeconds = warm.seconds;
+    if (!warm.policy) {
+      return {
+        run,
+        phase: "warm start",
+        ended: "interrupted",
+        iterations: 0,
+        seconds: { warmStart: warmSeconds, policy: 0 },
+      };
+    }
+    const progress = progressOf("policy");
+    const before = dev.length
+      ? await measurePolicy(warm.policy, agent, { ...measured, isBrief: true })
+      : undefined;
+    if (before && !isWarm) progress.message(`after the warm start: ${brief(before)}`);
+
+    const { algorithm } = choices;
+    const result = await trainPolicy({
+      model: warm.policy,
+      executor,
+      environment: agent.environment,
+      questions,
+      costs: choices.costs,
+      reward: choices.reward,
+      algorithm: algorithm === "dr_grpo" ? "grpo" : algorithm,
+      normalization: algorithm === "dr_grpo" ? "dr_grpo" : "grpo",
+      loss: {
+        clipLow: choices.clip_low,
+        clipHigh: choices.clip_high,
+        clipValue: choices.clip_value,
+        valueCoefficient: choices.value_coefficient,
+        entropyCoefficient: choices.entropy_coefficient,
+      },
+      iterations: choices.iterations,
+      questionsPerIteration: choices.questions,
+      groupSize: choices.group_size,
+      epochs: choices.epochs,
+      minibatches: choices.minibatches,
+      learningRate: choices.learning_rate,
+      schedule: {
+        kind: "linear",
+        warmupSteps: Math.min(5, choices.iterations),
+        totalSteps: Math.max(1, choices.iterations),
+        minFactor: 0.1,
+      },
+      clipNorm: choices.clip_norm,
+      gamma: choices.gamma,
+      lambda: choices.lambda,
+      klCoefficient: choices.kl_coefficient,
+      klTarget: choices.kl_target ?? undefined,
+      temperature: choices.temperature,
+      slots: choices.slots,
+      seed,
+      maxMinutes: choices.max_minutes ?? undefined,
+      oracleReturn: oracle && ((question, cost) => oracle(question, cost).value),
+      evalEvery: choices.eval_every,
+      evaluate: dev.length
+        ? async (policy): Promise<EvaluationRecord> =>
+          summary(await measurePolicy(policy, agent, { ...measured, isBrief: true }))
+        : undefined,
+      checkpoints: {
+        folder: run.file(AGENT_FILES.checkpoints),
+        every: choices.checkpoint_every,
+        keepLast: choices.keep_last,
+        resume: choices.resume !== null,
+        identity,
+      },
+      onTrajectories: async (step, scored) => {
+        const { trajectories_every: every } = choices;
+        if (every === 0 || step % every !== 0) return;
+        const folder = run.file(AGENT_FILES.trajectories);
+        await makeFolder(folder);
+        await writeAtomically(
+          join(folder, `iteration-${String(step).padStart(6, "0")}.jsonl`),
+          scored.map((one) => `${JSON.stringify(trajectoryToJson(one))}\n`),
+        );
+      },
+      onStart: async (step) => {
+        await openLog("policy", step);
+      },
+      log: (record) => log!.append({ phase: "policy", ...record }),
+      progress,
+      signal,
+    });
+    const outcome = {
+      run,
+      phase: "policy" as const,
+      ended: result.ended,
+      iterations: result.step,
+      seconds: { warmStart: warmSeconds, policy: result.seconds },
+      before,
+    };
+    if (result.ended === "interrupted") return outcome;
+    const whole: PretrainedModel = {
+      ...agent.start,
+      ...result.policy,
+      valueHead: result.valueHead,
+    };
+    await saveModel(run.file(AGENT_FILES.policy), whole);
+    if (!dev.length) return outcome;
+    const evaluation = await measurePolicy(result.policy, agent, measured);
+    await writeAtomically(
+      run.file(AGENT_FILES.evaluation),
+      `${JSON.stringify({ before, ...evaluation }, null, 2)}\n`,
+    );
+    progress.message(formatAgentEvaluation(evaluation));
+    return { ...outcome, evaluation };
+  } finally {
+    log?.[Symbol.dispose]();
+  }
+}
+
+/** The main figures of an agent, for the log: the first decides which checkpoint is the best. */
+function summary({ agents: [agent] }: AgentEvaluation): EvaluationRecord {
+  return {
+    "dev return": agent.return.value,
+    ...(agent.regret && { "dev regret": agent.regret.value }),
+    "dev accuracy": agent.accuracy.value,
+    "dev retrievals": agent.retrievals.value,
+    ...(agent.retrievesOnKnown && {
+      "dev retrieves on known": agent.retrievesOnKnown.value,
+      "dev retrieves on unknown": agent.retrievesOnUnknown!.value,
+    }),
+  };
+}
+
+/** The same as a line. */
+function brief(evaluation: AgentEvaluation): string {
+  return Object.entries(summary(evaluation)).map(([name, value]) => `${name} ${value.toFixed(3)}`)
+    .join(", ");
+}

@@ -1,0 +1,779 @@
+/** Policy optimisation: episodes, rewards, advantages, steps. @module */
+import {
+  type AgentEnvironment,
+  episodeReturn,
+  outcomeOf,
+  policyBatchOf,
+  policyRules,
+  type PolicyText,
+  type RewardConfig,
+  rollout,
+  terminalReward,
+  type Trajectory,
+} from "../agent/mod.ts";
+import type { Query } from "../data/types.ts";
+import { CheckpointError, ConfigError, DataError, DeepragError } from "../errors.ts";
+import { openDecoderSlots } from "../generate/mod.ts";
+import { exactMatch } from "../metric/mod.ts";
+import { type DecoderModel, valueHeadParamSpecs } from "../model/mod.ts";
+import { adamw, type ScheduleConfig, scheduleFactor } from "../optim/mod.ts";
+import {
+  explainedVariance,
+  fixedLengthWeights,
+  generalizedAdvantages,
+  groupAdvantages,
+  leaveOneOut,
+  nextKlCoefficient,
+  sequenceMeanWeights,
+  tokenMeanWeights,
+  whiten,
+} from "../rl/mod.ts";
+import {
+  type CheckpointManifest,
+  createTrainStep,
+  type Executor,
+  type HostTensors,
+  type JsonValue,
+  latestCheckpoint,
+  Optimizer,
+  ParameterStore,
+  saveCheckpoint,
+} from "../runtime/mod.ts";
+import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import { randomStream } from "../tensor/random.ts";
+import { type GuardLimits, PolicyGuard } from "./policy_guard.ts";
+import {
+  type PolicyAlgorithm,
+  type PolicyLossOptions,
+  policyLossProgram,
+  policyParamSpecs,
+  scoringProgram,
+} from "./policy_program.ts";
+import { type ProgressReporter, silentProgress } from "./progress.ts";
+import type { EvaluationRecord } from "./train_model.ts";
+
+/** How the actions of a GRPO batch are weighted. */
+export type GrpoNormalization = "grpo" | "dr_grpo";
+
+/** One line of the log. Each figure is explained in docs/metrics.md. */
+export interface PolicyRecord {
+  /** Iterations done. */
+  readonly step: number;
+  /** Episodes so far. */
+  readonly episodes: number;
+  /** Mean return, reward. */
+  readonly return: number;
+  /** Mean best possible return of the questions, where it is known. */
+  readonly oracle_return?: number;
+  /** (oracle − return) / oracle, where it is known. */
+  readonly regret?: number;
+  /** Share of right answers. */
+  readonly accuracy: number;
+  /** Share of the episodes with a retrieval. */
+  readonly retrieval_rate: number;
+  /** Retrievals per episode. */
+  readonly retrievals: number;
+  /** Entropy of a choice, nats. */
+  readonly entropy: number;
+  /** Divergence from the reference (k3), nats per action. */
+  readonly kl: number;
+  /** β */
+  readonly kl_coefficient: number;
+  /** Share of the choices whose ratio was clipped. */
+  readonly clip_share: number;
+  /** Share of the variance of returns that the values explain (PPO). */
+  readonly explained_variance?: number;
+  /** Largest |ratio − 1| before the first step: 0 but for rounding. */
+  readonly first_ratio_error: number;
+  /** Mean log π of right episodes, nats per action. */
+  readonly correct_log_prob: number;
+  /** Its change by this iteration's steps. */
+  readonly correct_log_prob_change: number;
+  /** Share of the episodes that were cut off. */
+  readonly truncated_share: number;
+  /** Share of the episodes whose written text repeats itself. */
+  readonly degenerate_share: number;
+  /** Mean loss of the iteration's steps. */
+  readonly loss: number;
+  /** Norm of the last gradient before clipping. */
+  readonly grad_norm: number;
+  /** Learning rate of the last step. */
+  readonly learning_rate: number;
+  /** Episodes a second, steps included. */
+  readonly episodes_per_second: number;
+  /** Seconds of the rollout alone. */
+  readonly rollout_seconds: number;
+  /** Seconds of training so far. */
+  readonly seconds: number;
+}
+
+/** Trajectories of an iteration with what was made of them. */
+export interface ScoredTrajectory {
+  /** The episode. */
+  readonly trajectory: Trajectory;
+  /** What it earned. */
+  readonly return: number;
+  /** [T] reward of each action. */
+  readonly rewards: Float64Array;
+  /** [T] advantage of each action. */
+  readonly advantages: Float64Array;
+  /** [T] log-probability under the reference. */
+  readonly referenceLogProbs: Float32Array;
+  /** [T+1] values, the last one behind the last action (PPO). */
+  readonly values?: Float64Array;
+  /** [T] targets of the values (PPO). */
+  readonly returns?: Float64Array;
+}
+
+/** What to train, in what, and how. */
+export interface TrainPolicyOptions {
+  /** The policy to start from; the reference that it is held to. */
+  readonly model: DecoderModel;
+  /** What runs the programs. */
+  readonly executor: Executor;
+  /** What the policy lives in. */
+  readonly environment: AgentEnvironment;
+  /** Questions to practise on. */
+  readonly questions: readonly Query[];
+  /** Prices of a retrieval; each question is asked at one of them. */
+  readonly costs: readonly number[];
+  /** What an answer earns. */
+  readonly reward: Omit<RewardConfig, "cost">;
+  /** How the policy is improved. */
+  readonly algorithm: PolicyAlgorithm;
+  /** Clipping and coefficients. */
+  readonly loss: Omit<PolicyLossOptions, "algorithm">;
+  /** Weights of a GRPO batch. Default `"grpo"`. */
+  readonly normalization?: GrpoNormalization;
+  /** Iterations: one batch of episodes each. */
+  readonly iterations: number;
+  /** Questions of an iteration. */
+  readonly questionsPerIteration: number;
+  /** G, episodes per question. */
+  readonly groupSize: number;
+  /** Passes over the episodes of an iteration. */
+  readonly epochs: number;
+  /** Steps per pass. */
+  readonly minibatches: number;
+  /** Rows of one forward pass; a step adds up the gradients of several. Default 64. */
+  readonly rows?: number;
+  /** Highest learning rate. */
+  readonly learningRate: number;
+  /** Course of the learning rate over the iterations. */
+  readonly schedule: ScheduleConfig;
+  /** Largest norm of the gradient. Default 1. */
+  readonly clipNorm?: number;
+  /** γ. Default 1. */
+  readonly gamma?: number;
+  /** λ of GAE (PPO). Default 0.95. */
+  readonly lambda?: number;
+  /** β, what a nat of divergence from the reference costs. Default 0. */
+  readonly klCoefficient?: number;
+  /** Divergence in nats per action that β is steered to. Default: β is fixed. */
+  readonly klTarget?: number;
+  /** Temperature of the policy. Default 1. */
+  readonly temperature?: number;
+  /** Episodes played at once. Default 64. */
+  readonly slots?: number;
+  /** Seed of everything. */
+  readonly seed: number;
+  /** Stop after this much time even if iterations are left. */
+  readonly maxMinutes?: number;
+  /** When to go back. */
+  readonly guard?: GuardLimits;
+  /** Best possible return of a question at a price, where it can be known. */
+  readonly oracleReturn?: (question: Query, cost: number) => number;
+  /** Measure the policy. The first figure decides which checkpoint is the best. */
+  readonly evaluate?: (policy: DecoderModel, step: number) => Promise<EvaluationRecord>;
+  /** Iterations between evaluations; 0 for one at the end only. Default 0. */
+  readonly evalEvery?: number;
+  /** Where checkpoints go. Default: none are written. */
+  readonly checkpoints?: {
+    readonly folder: string;
+    readonly every: number;
+    readonly keepLast: number;
+    readonly resume?: boolean;
+    readonly identity?: string;
+  };
+  /** Takes note of every record, in order. */
+  readonly log?: (record: PolicyRecord | ({ step: number } & Record<string, unknown>)) => void;
+  /** Takes note of the episodes of an iteration. */
+  readonly onTrajectories?: (
+    step: number,
+    trajectories: readonly ScoredTrajectory[],
+  ) => Promise<void> | void;
+  /** Told the iteration a resumed run goes on from. */
+  readonly onStart?: (step: number) => Promise<void> | void;
+  /** Shows progress. */
+  readonly progress?: ProgressReporter;
+  /** When it is aborted, the loop saves and ends. */
+  readonly signal?: AbortSignal;
+}
+
+/** How training ended. */
+export interface TrainPolicyResult {
+  /** The policy, copied out. */
+  readonly policy: DecoderModel;
+  /** Parameters of its value head (PPO). */
+  readonly valueHead?: Record<string, HostTensor<"float32">>;
+  /** Iterations done. */
+  readonly step: number;
+  /** How it ended. */
+  readonly ended: "finished" | "time" | "interrupted";
+  /** Times the guard went back. */
+  readonly rollbacks: number;
+  /** Results of the last evaluation. */
+  readonly evaluation: EvaluationRecord;
+  /** Seconds of training over all sessions. */
+  readonly seconds: number;
+}
+
+/** Episodes by which the likelihood of right ones is watched. */
+const WATCHED = 64;
+/** The guard goes back this often; then training is given up. */
+const MAX_ROLLBACKS = 5;
+
+/** Whether what a policy wrote repeats itself: a piece of up to four tokens, four times in a row. */
+export function isDegenerate({ tokens, actions }: PolicyText): boolean {
+  const written = Array.from(actions, (at) => tokens[at]);
+  for (let period = 1; period <= 4; period++) {
+    let same = 0;
+    for (let i = period; i < written.length; i++) {
+      same = written[i] === written[i - period] ? same + 1 : 0;
+      if (same >= 3 * period) return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * Reward of each action: the price on each retrieval, the terminal reward on the last action. Without an
+ * end there is no terminal reward.
+ */
+export function actionRewards(
+  trajectory: Trajectory,
+  reward: Omit<RewardConfig, "cost">,
+): Float64Array {
+  const { actions, retrievals, cost, isTruncated } = trajectory;
+  const rewards = new Float64Array(actions.length);
+  for (const { action } of retrievals) rewards[action] -= cost;
+  if (!isTruncated) {
+    rewards[actions.length - 1] += terminalReward(outcomeOf(trajectory), { ...reward, cost });
+  }
+  return rewards;
+}
+
+interface SavedState {
+  readonly identity?: string;
+  readonly seconds: number;
+  readonly evaluation: EvaluationRecord;
+  readonly evaluatedAt: number;
+  readonly klCoefficient: number;
+  readonly rateFactor: number;
+  readonly rollbacks: number;
+  readonly guard: JsonValue;
+}
+
+function savedStateOf(
+  { seed, state }: CheckpointManifest,
+  run: { path: string; seed: number; identity?: string },
+): SavedState {
+  const saved = state as unknown as SavedState | undefined;
+  const problem = saved?.rateFactor === undefined
+    ? "it was not written by policy optimisation"
+    : seed !== run.seed
+    ? `its run has seed=${seed}, not ${run.seed}`
+    : saved.identity !== run.identity
+    ? "it belongs to other data, settings or another model. Resume with those that the run was " +
+      "started with"
+    : undefined;
+  if (problem) throw new CheckpointError(`Cannot resume from ${run.path}: ${problem}`);
+  return saved!;
+}
+
+const mean = (values: readonly number[]): number =>
+  values.length ? values.reduce((a, b) => a + b, 0) / values.length : 0;
+
+/** Numbers of items, dealt out by length, so that rows of one part need little padding. */
+function partsByLength(
+  chosen: readonly number[],
+  rows: number,
+  length: (i: number) => number,
+): number[][] {
+  const sorted = chosen.toSorted((a, b) => length(a) - length(b) || a - b);
+  const count = Math.ceil(sorted.length / rows), size = Math.ceil(sorted.length / count);
+  return Array.from({ length: count }, (_, i) => sorted.slice(i * size, (i + 1) * size))
+    .filter((part) => part.length);
+}
+
+/** A policy under optimisation: its parameters, and the programs over them. */
+class PolicyAtWork {
+  readonly store: ParameterStore;
+  readonly optimizer: Optimizer;
+  readonly reference: HostTensors;
+  readonly policy: DecoderModel;
+  readonly #options: TrainPolicyOptions;
+  readonly #padId: number;
+
+  constructor(options: TrainPolicyOptions) {
+    const { model: { config, tensors }, algorithm } = options;
+    this.#options = options;
+    const specs = policyParamSpecs(config, algorithm === "ppo");
+    this.store = new ParameterStore(specs, {
+      rule: adamw({ beta2: 0.98, weightDecay: 0 }),
+      accumulate: true,
+    });
+    const head = Object.keys(valueHeadParamSpecs(config.modelWidth));
+    this.store.initialise(options.seed); // the value head; the rest is loaded over it
+    const start = { ...tensors };
+    if (algorithm === "ppo") { for (const name of head) start[name] = this.store.params[name]; }
+    this.store.load(start);
+    this.optimizer = new Optimizer(this.store);
+    this.reference = Object.fromEntries(
+      Object.entries(this.store.params).map(([name, { data, shape }]) => [
+        name,
+        hostTensor("float32", data.slice(), shape),
+      ]),
+    );
+    this.policy = {
+      config,
+      tensors: Object.fromEntries(
+        Object.keys(tensors).map((name) => [name, this.store.params[name]]),
+      ),
+    };
+    this.#padId = config.padToken ?? 0;
+  }
+
+  /** The parts of a batch as tensors. */
+  batch(texts: readonly PolicyText[]): ReturnType<typeof policyBatchOf> {
+    return policyBatchOf(texts, this.#padId);
+  }
+
+  get options(): TrainPolicyOptions {
+    return this.#options;
+  }
+}
+
+/**
+ * Improve a policy by the returns of its own episodes.
+ *
+ * Each iteration asks questions, G episodes each, scores them, and takes `epochs · minibatches` steps.
+ * What an iteration does is a pure function of the parameters, the optimiser's state and its number, so
+ * a run that was killed and resumed ends with the same bits as one that was not.
+ *
+ * - PPO (Schulman et al. 2017): advantages by GAE over the sampled actions, whitened over the batch; an
+ *   episode that was cut off bootstraps from its last value.
+ * - GRPO (Shao et al. 2024): the return against those of the same question. Questions whose episodes all
+ *   earned the same give nothing. `dr_grpo` (Liu et al. 2025) divides neither by deviation nor by length.
+ * - REINFORCE (Williams 1992): the return less the mean of the others of the question (Ahmadian et al.
+ *   2024), one step an iteration: the simple control.
+ *
+ * A guard looks at every iteration. On an alarm the parameters and the optimiser go back to the last
+ * iteration that was kept while all was well, the learning rate is halved, and training goes on with new
+ * episodes.
+ *
+ * @throws {ConfigError} If options contradict each other
+ * @throws {DataError} If there is no question
+ * @throws {CheckpointError} If there is nothing to resume from, or it does not fit
+ * @throws {DeepragError} If the guard had to go back too often
+ */
+export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPolicyResult> {
+  const { model, executor, environment, questions, costs, reward, algorithm, seed } = options;
+  const { iterations, questionsPerIteration: Q, groupSize: G, checkpoints } = options;
+  const { rows = 64, clipNorm = 1, gamma = 1, lambda = 0.95, temperature = 1 } = options;
+  const { normalization = "grpo", evalEvery = 0, progress = silentProgress } = options;
+  if (!questions.length) throw new DataError("Cannot train an agent: there is no question");
+  if (algorithm !== "ppo" && G < 2) {
+    throw new ConfigError([{
+      key: "agent.group_size",
+      message: `must be 2 or more for ${algorithm}, whose baseline is the others of the group`,
+    }]);
+  }
+  const epochs = algorithm === "reinforce" ? 1 : options.epochs;
+  const minibatches = algorithm === "reinforce" ? 1 : options.minibatches;
+  const work = new PolicyAtWork(options);
+  const { store, optimizer } = work;
+  const rules = policyRules(environment.protocol, temperature);
+  const guard = new PolicyGuard(options.guard);
+  let step = 0, secondsBefore = 0, evaluation: EvaluationRecord = {}, evaluatedAt = -1;
+  let klCoefficient = options.klCoefficient ?? 0, rateFactor = 1, rollbacks = 0, savedAt = -1;
+
+  if (checkpoints?.resume) {
+    const { checkpoint, skipped } = await latestCheckpoint(checkpoints.folder);
+    for (const { path, reason } of skipped) progress.message(`left aside ${path}: ${reason}`);
+    if (checkpoint) {
+      const { manifest, path } = checkpoint;
+      const saved = savedStateOf(manifest, { path, seed, identity: checkpoints.identity });
+      await checkpoint.restore(optimizer);
+      ({ seconds: secondsBefore, evaluation, evaluatedAt } = saved);
+      ({ klCoefficient, rateFactor, rollbacks } = saved);
+      guard.restore(saved.guard);
+      step = manifest.step;
+      progress.message(`resumed at iteration ${step} from ${path}`);
+    } else progress.message(`no checkpoint in ${checkpoints.folder} yet: starting at iteration 0`);
+  }
+  await options.onStart?.(step);
+
+  const specs = store.specs;
+  const scores = await executor.compile(scoringProgram(model.config, specs, rules));
+  const train = await createTrainStep(
+    executor,
+    policyLossProgram(model.config, specs, rules, { ...options.loss, algorithm }),
+    store,
+  );
+  const slots = await openDecoderSlots(work.policy, {
+    executor,
+    slots: Math.min(options.slots ?? 64, Q * G),
+    isLive: true,
+  });
+
+  const began = performance.now();
+  const seconds = (): number => secondsBefore + (performance.now() - began) / 1000;
+  const keep = () => ({
+    flat: store.flat.slice(),
+    state: store.training.state.slice(),
+    updates: optimizer.updates,
+  });
+  let kept = keep();
+
+  const orders = new Map<number, readonly number[]>();
+  const questionAt = (n: number): Query => {
+    const epoch = Math.floor(n / questions.length);
+    if (!orders.has(epoch)) {
+      if (orders.size > 1) orders.clear();
+      const random = randomStream({ seed, stream: "agent/questions", step: epoch });
+      orders.set(epoch, random.shuffle(questions.map((_, i) => i)));
+    }
+    return questions[orders.get(epoch)![n % questions.length]];
+  };
+
+  /** What some parameters say about texts: log-probabilities, and values where there is a head. */
+  const score = async (
+    params: HostTensors,
+    texts: readonly PolicyText[],
+  ): Promise<{ logProbs: Float32Array; values?: Float32Array }[]> => {
+    const found: { logProbs: Float32Array; values?: Float32Array }[] = Array(texts.length);
+    const length = (i: number): number => texts[i].tokens.length;
+    for (const part of partsByLength(texts.map((_, i) => i), 2 * rows, length)) {
+      const { inputs, lengths } = work.batch(part.map((i) => texts[i]));
+      const { logProbs, values } = await scores.run({ ...params, ...inputs });
+      let at = 0;
+      part.forEach((i, k) => {
+        const end = at + lengths[k];
+        found[i] = {
+          logProbs: (logProbs.data as Float32Array).slice(at, end),
+          values: values && (values.data as Float32Array).slice(at, end),
+        };
+        at = end;
+      });
+    }
+    return found;
+  };
+
+  /** Advantages of a batch whose episodes of one question stand together. */
+  const scoreTrajectories = async (played: readonly Trajectory[]): Promise<ScoredTrajectory[]> => {
+    const rewards = played.map((trajectory) => actionRewards(trajectory, reward));
+    const earned = rewards.map((all) => all.reduce((a, b) => a + b, 0));
+    const references = await score(work.reference, played);
+    const common = played.map((trajectory, i) => ({
+      trajectory,
+      return: earned[i],
+      rewards: rewards[i],
+      referenceLogProbs: references[i].logProbs,
+    }));
+    if (algorithm !== "ppo") {
+      const relative = algorithm === "reinforce"
+        ? leaveOneOut
+        : (group: number[]) =>
+          groupAdvantages(group, { scale: normalization === "grpo" ? "std" : "none" });
+      const advantages = Array.from(
+        { length: played.length / G },
+        (_, q) => Array.from(relative(earned.slice(q * G, (q + 1) * G))),
+      ).flat();
+      return common.map((scored, i) => ({
+        ...scored,
+        advantages: new Float64Array(scored.rewards.length).fill(advantages[i]),
+      }));
+    }
+    // One state more than there are actions: what is behind a cut counts.
+    const { ids } = environment.protocol;
+    const states = await score(
+      store.params,
+      played.map(({ tokens, actions, mayRetrieve }) => ({
+        tokens: [...tokens, ids.end],
+        actions: [...actions, tokens.length],
+        mayRetrieve: [...mayRetrieve, 0],
+      })),
+    );
+    const estimated = played.map(({ isTruncated }, i) => {
+      const values = Float64Array.from(states[i].values!);
+      if (!isTruncated) values[values.length - 1] = 0;
+      return { values, ...generalizedAdvantages({ rewards: rewards[i], values, gamma, lambda }) };
+    });
+    const white = whiten(estimated.flatMap(({ advantages }) => [...advantages]));
+    let at = 0;
+    return common.map((scored, i) => {
+      const { values, returns } = estimated[i];
+      const advantages = white.slice(at, at += returns.length);
+      return { ...scored, advantages, values, returns };
+    });
+  };
+
+  const weightsOf = (lengths: readonly number[]): Float64Array =>
+    algorithm !== "grpo"
+      ? tokenMeanWeights(lengths)
+      : normalization === "grpo"
+      ? sequenceMeanWeights(lengths)
+      : fixedLengthWeights(
+        lengths,
+        Math.max(...lengths, environment.turnTokens * (environment.protocol.budget + 1)),
+      );
+
+  /** One step on some of the episodes, whose gradients are added up part by part. */
+  const update = async (
+    scored: readonly ScoredTrajectory[],
+    chosen: readonly number[],
+    learningRate: number,
+  ) => {
+    const weights = weightsOf(chosen.map((i) => scored[i].advantages.length));
+    const startOf = new Map<number, number>();
+    chosen.reduce((at, i) => (startOf.set(i, at), at + scored[i].advantages.length), 0);
+    const total = weights.length;
+    const parts = partsByLength(chosen, rows, (i) => scored[i].trajectory.tokens.length);
+    const sums: Record<string, number> = {};
+    for (const part of parts) {
+      const { inputs, lengths } = work.batch(part.map((i) => scored[i].trajectory));
+      const count = lengths.reduce((a, b) => a + b, 0);
+      const column = (of: (i: number) => ArrayLike<number>): HostTensor<"float32"> => {
+        const data = new Float32Array(count);
+        let at = 0;
+        for (const i of part) {
+          const values = of(i), { length } = scored[i].advantages;
+          for (let t = 0; t < length; t++) data[at++] = values[t];
+        }
+        return hostTensor("float32", data, [count]);
+      };
+      const { loss, aux } = await train.step({
+        ...inputs,
+        behaviorLogProbs: column((i) => scored[i].trajectory.behaviorLogProbs),
+        referenceLogProbs: column((i) => scored[i].referenceLogProbs),
+        advantages: column((i) => scored[i].advantages),
+        weights: column((i) =>
+          weights.subarray(startOf.get(i)!, startOf.get(i)! + scored[i].advantages.length)
+        ),
+        klCoefficient: hostTensor("float32", Float32Array.of(klCoefficient), []),
+        ...(algorithm === "ppo"
+          ? {
+            returns: column((i) => scored[i].returns!),
+            behaviorValues: column((i) => scored[i].values!),
+          }
+          : {}),
+      }, { random: { seed, stream: "agent/dropout", step: optimizer.updates } });
+      optimizer.accumulate();
+      sums.loss = (sums.loss ?? 0) + loss;
+      for (const [name, { data }] of Object.entries(aux)) {
+        sums[name] = name === "largestRatioError"
+          ? Math.max(sums[name] ?? 0, data[0])
+          : (sums[name] ?? 0) + data[0] * count / total;
+      }
+    }
+    const { gradNorm, isApplied } = optimizer.step(learningRate, { clipNorm, scale: parts.length });
+    return { statistics: sums, gradNorm, isApplied };
+  };
+
+  const iterate = async (): Promise<PolicyRecord | undefined> => {
+    const from = performance.now();
+    const random = randomStream({ seed, stream: "agent/costs", step });
+    const requests = Array.from({ length: Q }, (_, q) => {
+      const question = questionAt(step * Q + q), cost = costs[random.int(costs.length)];
+      return Array.from({ length: G }, (_, g) => ({
+        question,
+        cost,
+        episode: (step * Q + q) * G + g,
+      }));
+    }).flat();
+    const played = await rollout(slots, environment, requests, { seed, temperature });
+    const rolledOut = performance.now();
+    const scored = await scoreTrajectories(played);
+    await options.onTrajectories?.(step + 1, scored);
+
+    const learningRate = options.learningRate * rateFactor *
+      scheduleFactor(options.schedule, step);
+    const all: Record<string, number>[] = [];
+    let gradNorm = 0, isFinite = true, firstRatioError = 0;
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      const order = randomStream({ seed, stream: "agent/minibatches", step: step * epochs + epoch })
+        .shuffle(scored.map((_, i) => i));
+      const size = Math.ceil(order.length / minibatches);
+      for (let from = 0; from < order.length; from += size) {
+        const done = await update(scored, order.slice(from, from + size), learningRate);
+        if (!all.length) firstRatioError = done.statistics.largestRatioError;
+        all.push(done.statistics);
+        gradNorm = done.gradNorm;
+        isFinite &&= done.isApplied;
+      }
+    }
+    const right = played.filter(({ answer, question }) =>
+      answer !== undefined && exactMatch(answer, question.answers)
+    ).slice(0, WATCHED);
+    const after = await score(store.params, right);
+    const before = mean(right.flatMap((t) => mean([...t.behaviorLogProbs])));
+    const now = mean(after.flatMap(({ logProbs }) => mean([...logProbs])));
+    const statistic = (name: string): number => mean(all.map((s) => s[name] ?? 0));
+    const kl = statistic("kl");
+    const returns = scored.map((s) => s.return);
+    const oracle = options.oracleReturn &&
+      mean(played.map(({ question, cost }) => options.oracleReturn!(question, cost)));
+    const record: PolicyRecord = {
+      step: step + 1,
+      episodes: (step + 1) * Q * G,
+      return: mean(returns),
+      ...(oracle === undefined
+        ? {}
+        : { oracle_return: oracle, regret: (oracle - mean(returns)) / oracle }),
+      accuracy: mean(
+        played.map(({ answer, question }) =>
+          answer === undefined ? 0 : exactMatch(answer, question.answers)
+        ),
+      ),
+      retrieval_rate: mean(played.map(({ retrievals }) => Number(retrievals.length > 0))),
+      retrievals: mean(played.map(({ retrievals }) => retrievals.length)),
+      entropy: statistic("entropy"),
+      kl,
+      kl_coefficient: klCoefficient,
+      clip_share: statistic("clipShare"),
+      ...(algorithm === "ppo"
+        ? {
+          explained_variance: explainedVariance(
+            scored.flatMap((s) => [...s.values!.subarray(0, s.returns!.length)]),
+            scored.flatMap((s) => [...s.returns!]),
+          ),
+        }
+        : {}),
+      first_ratio_error: firstRatioError,
+      correct_log_prob: before,
+      correct_log_prob_change: right.length ? now - before : 0,
+      truncated_share: mean(played.map(({ isTruncated }) => Number(isTruncated))),
+      degenerate_share: mean(played.map((t) => Number(isDegenerate(t)))),
+      loss: statistic("loss"),
+      grad_norm: gradNorm,
+      learning_rate: learningRate,
+      episodes_per_second: played.length / ((performance.now() - from) / 1000),
+      rollout_seconds: (rolledOut - from) / 1000,
+      seconds: seconds(),
+    };
+    step++;
+    options.log?.(record);
+    progress.update({
+      step,
+      total: iterations,
+      loss: record.loss,
+      examplesPerSecond: record.episodes_per_second,
+      metrics: { return: record.return, retrievals: record.retrievals },
+    });
+    if (options.klTarget !== undefined) {
+      klCoefficient = nextKlCoefficient(klCoefficient, kl, {
+        target: options.klTarget,
+        horizon: 10_000,
+        samples: played.length,
+      });
+    }
+    const alarm = guard.observe({
+      return: record.return,
+      correctLogProbChange: record.correct_log_prob_change,
+      kl,
+      truncatedShare: record.truncated_share,
+      degenerateShare: record.degenerate_share,
+      isFinite,
+    });
+    if (!alarm) return record;
+    rollbacks++;
+    rateFactor /= 2;
+    store.flat.set(kept.flat);
+    store.training.state.set(kept.state);
+    optimizer.resumeAt(kept.updates);
+    options.log?.({ step, alarm: alarm.reason, rollbacks });
+    progress.message(
+      `iteration ${step}: alarm: ${alarm.reason}. Back to the last good state, at half the learning rate`,
+    );
+    if (rollbacks > MAX_ROLLBACKS) {
+      throw new DeepragError(
+        `Cannot go on training: the policy went wrong ${rollbacks} times, at last because ` +
+          `${alarm.reason}. Lower agent.learning_rate or raise agent.kl_coefficient`,
+      );
+    }
+    return undefined;
+  };
+
+  const measure = async (): Promise<void> => {
+    if (!options.evaluate || evaluatedAt === step) return;
+    evaluation = await options.evaluate(work.policy, step);
+    evaluatedAt = step;
+    options.log?.({ step, ...evaluation });
+    progress.update({ step, total: iterations, metrics: evaluation });
+  };
+  const save = async (): Promise<void> => {
+    if (!checkpoints || savedAt === step) return;
+    const [metric] = evaluatedAt === step ? Object.values(evaluation) : [];
+    await saveCheckpoint(checkpoints.folder, {
+      step,
+      metric,
+      seed,
+      schedule: options.schedule,
+      state: {
+        identity: checkpoints.identity,
+        seconds: seconds(),
+        evaluation,
+        evaluatedAt,
+        klCoefficient,
+        rateFactor,
+        rollbacks,
+        guard: guard.state,
+      } satisfies SavedState as unknown as JsonValue,
+    }, { store, optimizer, keepLast: checkpoints.keepLast });
+    savedAt = step;
+  };
+
+  let ended: TrainPolicyResult["ended"] | undefined;
+  const every = checkpoints?.every || 20;
+  try {
+    while (!ended) {
+      if (step >= iterations) ended = "finished";
+      else if (options.signal?.aborted) ended = "interrupted";
+      else if (options.maxMinutes !== undefined && seconds() > options.maxMinutes * 60) {
+        ended = "time";
+      }
+      if (ended) break;
+      const record = await iterate();
+      if (evalEvery > 0 && step % evalEvery === 0 && step < iterations) await measure();
+      // Kept only where all is well, so that going back and resuming lead to the same state.
+      if (record && guard.isHealthy && step % every === 0 && step < iterations) {
+        kept = keep();
+        await save();
+      }
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    if (ended !== "interrupted") await measure();
+    // While the guard is worried, the last state that was kept is what a resumed run goes on from.
+    if (guard.isHealthy) await save();
+    const copy = (names: readonly string[]): Record<string, HostTensor<"float32">> =>
+      Object.fromEntries(names.map((name) => {
+        const { data, shape } = store.params[name];
+        return [name, hostTensor("float32", data.slice(), shape)];
+      }));
+    return {
+      policy: { config: model.config, tensors: copy(Object.keys(model.tensors)) },
+      valueHead: algorithm === "ppo"
+        ? copy(Object.keys(valueHeadParamSpecs(model.config.modelWidth)))
+        : undefined,
+      step,
+      ended: ended!,
+      rollbacks,
+      evaluation,
+      seconds: seconds(),
+    };
+  } finally {
+    progress.done();
+    await Promise.all([train.dispose(), scores.dispose(), slots.dispose()]);
+  }
+}

@@ -131,6 +131,13 @@ export {
   VectorMemory,
 } from "./src/optim/mod.ts";
 
+// Agents: environment, rollout, rewards, retrievers, the best possible agent ─────────────────────
+export * from "./src/agent/mod.ts";
+export * from "./src/data/world/mod.ts";
+
+// Policy optimisation: returns, advantages, losses ───────────────────────────────────────────────
+export * from "./src/rl/mod.ts";
+
 // Training ───────────────────────────────────────────────────────────────────────────────────────
 export * from "./src/train/mod.ts";
 

@@ -21,6 +21,7 @@ export interface Demonstrator {
    * @param question The question
    * @param cost Price of a retrieval, as shown to the policy
    * @param random Where the teacher's free choices come from
+   * @throws {DataError} If there is nothing to show: the question has no answer, or is not the world's
    */
   demonstrate(question: Query, cost: number, random: RandomStream): PolicyText;
 }
@@ -194,7 +195,10 @@ export function plainDemonstrator(
 ): Demonstrator {
   const byId = new Map(documents.map((document) => [document.docId, document]));
   return {
-    demonstrate({ query, docIds, answers }, cost, random): PolicyText {
+    demonstrate({ queryId, query, docIds, answers }, cost, random): PolicyText {
+      if (!answers.length) {
+        throw new DataError(`Cannot demonstrate the question ${queryId}: it has no answer`);
+      }
       const script = new Script(protocol, query, cost);
       const right = docIds.flatMap((docId) => byId.get(docId) ?? []);
       const isClosed = random.uniform() < options.closedShare;

@@ -15,7 +15,7 @@ export {
   type EpisodeOutcome,
   episodeReturn,
   REWARD_TERMS,
-  type RewardConfig,
+  type RewardWeights,
   type RewardTerm,
   terminalReward,
 } from "./reward.ts";

@@ -69,6 +69,7 @@ export interface AgentProtocol extends ProtocolOptions {
  *
  * Words are encoded with a space before them wherever they stand, so that a name has the same tokens in
  * a question, a document and an answer. Tokenizers that put a space there themselves are left to it.
+ * Where words spell one of the agent's tokens it is left out: a document cannot close its own tag.
  *
  * @param tokenizer A tokenizer that knows {@linkcode agentTokens}
  * @param options Budgets
@@ -100,9 +101,9 @@ export function agentProtocol(tokenizer: Tokenizer, options: ProtocolOptions): A
     Object.entries(AGENT_TOKENS).map(([name, token]) => [name, idOf(token)]),
   ) as AgentProtocol["ids"];
   const budgets = Array.from({ length: MAX_BUDGET + 1 }, (_, left) => idOf(budgetToken(left)));
-  const encode = (text: string): number[] => [
-    ...tokenizer.encode(text, { addSpecialTokens: false }),
-  ];
+  const own = new Set([...Object.values(ids), ...budgets]);
+  const encode = (text: string): number[] =>
+    [...tokenizer.encode(text, { addSpecialTokens: false })].filter((id) => !own.has(id));
   const [first] = encode("a");
   const space = tokenizer.idToToken(first)?.startsWith("▁") ? "" : " ";
   const words = (text: string): number[] => encode(space + text.trim());

@@ -40,7 +40,7 @@ export const REWARD_TERMS: Readonly<Record<RewardTerm, (outcome: EpisodeOutcome)
 };
 
 /** What each term counts, and what a retrieval costs. */
-export interface RewardConfig {
+export interface RewardWeights {
   /** Weight of exact match. */
   readonly em: number;
   /** Weight of F1. */
@@ -55,7 +55,7 @@ export interface RewardConfig {
 
 const TERMS = Object.keys(REWARD_TERMS) as RewardTerm[];
 
-function checkConfig(config: RewardConfig): void {
+function checkConfig(config: RewardWeights): void {
   const problems: ConfigProblem[] = TERMS.filter((term) => !Number.isFinite(config[term])).map(
     (term) => ({ key: term, message: `the weight is ${config[term]}; it must be a finite number` }),
   );
@@ -85,7 +85,7 @@ function checkConfig(config: RewardConfig): void {
  * assertEquals(terminalReward(outcome, { em: 1, f1: 0, rouge_l: 0, format: 0.5, cost: 0.25 }), 1.5);
  * ```
  */
-export function terminalReward(outcome: EpisodeOutcome, config: RewardConfig): number {
+export function terminalReward(outcome: EpisodeOutcome, config: RewardWeights): number {
   checkConfig(config);
   return TERMS.filter((term) => config[term] !== 0)
     .reduce((sum, term) => sum + config[term] * REWARD_TERMS[term](outcome), 0);
@@ -105,6 +105,6 @@ export function terminalReward(outcome: EpisodeOutcome, config: RewardConfig): n
  * assertEquals(episodeReturn(outcome, { em: 1, f1: 0, rouge_l: 0, format: 0.5, cost: 0.25 }), 1);
  * ```
  */
-export function episodeReturn(outcome: EpisodeOutcome, config: RewardConfig): number {
+export function episodeReturn(outcome: EpisodeOutcome, config: RewardWeights): number {
   return terminalReward(outcome, config) - config.cost * outcome.retrievals;
 }

@@ -128,7 +128,7 @@ const WAITING_SHARE = 0.25;
  * @param requests Episodes
  * @param options Seed and temperature
  * @returns One trajectory per request, in their order
- * @throws {ConfigError} If a prompt and one document do not fit into the model
+ * @throws {ConfigError} If a prompt and one turn do not fit into the model
  */
 export async function rollout(
   slots: DecoderSlots,
@@ -141,6 +141,8 @@ export async function rollout(
   const rules = policyRules(protocol, temperature);
   const { ids, budget } = protocol;
   const count = slots.lengths.length;
+  // One position stays free: where an episode is cut off, the state behind its last token has a value.
+  const longest = slots.maxLength - 1;
   const playing: (Episode | undefined)[] = Array(count).fill(undefined);
   const results: Trajectory[] = Array(requests.length);
   let started = 0;
@@ -151,7 +153,7 @@ export async function rollout(
     if (started >= requests.length) return;
     const request = requests[started];
     const prompt = protocol.prompt(request.question.query, request.cost);
-    if (prompt.length + turnTokens > slots.maxLength) {
+    if (prompt.length + turnTokens > longest) {
       throw new ConfigError([{
         key: "agent.turn_tokens",
         message:
@@ -223,7 +225,7 @@ export async function rollout(
         episode.answers++;
         episode.answerFrom = tokens.length;
       }
-      if (tokens.length - episode.turn >= turnTokens || tokens.length >= slots.maxLength) {
+      if (tokens.length - episode.turn >= turnTokens || tokens.length >= longest) {
         end(slot, true);
       }
     });
@@ -247,7 +249,7 @@ export async function rollout(
       const best = found[i].at(0);
       const left = budget - episode.retrievals.length;
       const given = protocol.document(best && documents[best.doc], left);
-      if (episode.tokens.length + given.length + 1 > slots.maxLength) return end(slot, true);
+      if (episode.tokens.length + given.length + 1 > longest) return end(slot, true);
       episode.give(given);
       episode.turn = episode.tokens.length;
     });

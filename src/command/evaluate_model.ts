@@ -1,14 +1,17 @@
-/** `evaluate-model`: measure a trained index beside BM25. @module */
+/** `evaluate-model`: measure a trained index beside BM25, or an agent beside simpler ones. @module */
 import { UsageError } from "../errors.ts";
+import type { RunFolder } from "../recipe/run_folder.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */
 export const evaluateModel: Command = {
   name: "evaluate-model",
-  summary: "measure a trained index beside BM25 on the same documents",
+  summary: "measure a trained index beside BM25, or an agent beside simpler ones",
   details:
-    "Hits@1, Hits@10 and MRR@10 with 95 % intervals, for documents with and without training " +
-    "questions, and a sign test against each baseline. Takes the configuration of the run; overrides " +
+    "An index: Hits@1, Hits@10 and MRR@10 with 95 % intervals, for documents with and without training " +
+    "questions, and a sign test against each baseline. An agent: return, regret against the best " +
+    "possible agent where that is known, right answers and retrievals, beside agents that never or " +
+    "always retrieve, what accuracy costs, and what it does when nothing is found. Takes the configuration of the run; overrides " +
     "such as evaluation.beam=50 apply on top. Writes evaluation.<part>.json into the run folder.",
   takesConfig: true,
   flags: [
@@ -26,7 +29,8 @@ export const evaluateModel: Command = {
     { text: "How well it knows what it was trained on", line: "evaluate-model --part=train" },
   ],
   async run({ flags, io, config }): Promise<void> {
-    const { findTrainedRun, openIndex } = await import("../recipe/open_index.ts");
+    const { openIndex } = await import("../recipe/open_index.ts");
+    const { hasPolicy } = await import("../recipe/open_agent.ts");
     const { loadDataset } = await import("../recipe/load_dataset.ts");
     const { evaluateIndex, formatEvaluation } = await import("../recipe/evaluate_index.ts");
     const { executorOf } = await import("../recipe/executor_of.ts");
@@ -37,7 +41,23 @@ export const evaluateModel: Command = {
     if (!/^[\w.-]+$/.test(part)) {
       throw new UsageError(`Cannot evaluate on part "${part}": that is no name of a part`);
     }
-    const run = await findTrainedRun(flags.run as string | undefined);
+    const run = await findRun(flags.run as string | undefined);
+    const save = async (result: unknown, text: string): Promise<void> => {
+      const json = JSON.stringify(result, null, 2);
+      await writeAtomically(run.file(`evaluation.${part}.json`), `${json}\n`);
+      io.out(flags.json ? json : text);
+      io.err(`Written to ${run.file(`evaluation.${part}.json`)}`);
+    };
+    if (await hasPolicy(run)) {
+      const { evaluateAgentRun } = await import("../recipe/evaluate_agent_run.ts");
+      const { formatAgentEvaluation } = await import("../recipe/evaluate_agent.ts");
+      const resolved = config({ text: run.config, origin: run.file("config.yaml") });
+      const result = await evaluateAgentRun(run, resolved, {
+        part,
+        onNote: (note) => io.err(`measuring: ${note}`),
+      });
+      return await save(result, formatAgentEvaluation(result));
+    }
     const { data, evaluation, device, seed } = config({
       text: run.config,
       origin: run.file("config.yaml"),
@@ -60,9 +80,22 @@ export const evaluateModel: Command = {
       resamples: evaluation.bootstrap_samples,
       seed,
     });
-    const json = JSON.stringify(result, null, 2);
-    await writeAtomically(run.file(`evaluation.${part}.json`), `${json}\n`);
-    io.out(flags.json ? json : formatEvaluation(result));
-    io.err(`Written to ${run.file(`evaluation.${part}.json`)}`);
+    await save(result, formatEvaluation(result));
   },
 };
+
+/** The run that is named, or the latest one with a trained index or a trained agent. */
+async function findRun(path: string | undefined): Promise<RunFolder> {
+  const { findTrainedRun, hasIndex } = await import("../recipe/open_index.ts");
+  const { hasPolicy } = await import("../recipe/open_agent.ts");
+  const { listRuns, openRunFolder } = await import("../recipe/run_folder.ts");
+  if (path !== undefined) {
+    const run = await openRunFolder(path);
+    return await hasPolicy(run) ? run : await findTrainedRun(path);
+  }
+  for (const candidate of await listRuns()) {
+    const run = await openRunFolder(candidate);
+    if (await hasPolicy(run) || await hasIndex(run)) return run;
+  }
+  return await findTrainedRun(); // says what to do
+}

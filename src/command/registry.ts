@@ -1,4 +1,5 @@
 /** All commands, in the order in which a newcomer meets them. @module */
+import { ask } from "./ask.ts";
 import type { Command } from "./command.ts";
 import { demo } from "./demo.ts";
 import { doctor } from "./doctor.ts";
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   trainAgentCommand,
   evaluateModel,
   retrieve,
+  ask,
   exportCommand,
   generateText,
   fineTuneCommand,

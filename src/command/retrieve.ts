@@ -1,15 +1,7 @@
 /** `retrieve`: ask a trained index. @module */
 import { UsageError } from "../errors.ts";
 import type { Command } from "./command.ts";
-
-const SNIPPET_LETTERS = 160;
-
-/** The beginning of a text, cut at a word. */
-function snippet(text: string): string {
-  const flat = text.replace(/\s+/g, " ").trim();
-  if (flat.length <= SNIPPET_LETTERS) return flat;
-  return `${flat.slice(0, SNIPPET_LETTERS).replace(/\s+\S*$/, "")} …`;
-}
+import { snippet } from "./_snippet.ts";
 
 /** The command. */
 export const retrieve: Command = {

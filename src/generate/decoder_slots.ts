@@ -4,7 +4,7 @@ import { inputsLike } from "../graph/mod.ts";
 import { type DecoderModel, longestText, packDecoder } from "../model/mod.ts";
 import type { Executor, HostTensors } from "../runtime/mod.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
-import { leftPadded, positionsOf } from "./_rows.ts";
+import { type LeftPadded, leftPadded, positionsOf } from "./_rows.ts";
 import { decoderStepProgram } from "./decoder_sequences.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
 import type { NextTokenLogits } from "./sequence_model.ts";
@@ -41,7 +41,8 @@ export interface DecoderSlots {
    * @param slots Different slots
    * @param tokens Tokens of each, at least one
    * @returns Logits of the next token of those slots, in their order
-   * @throws {ShapeError} If rows and slots differ, or a text becomes longer than the model can read
+   * @throws {ShapeError} If rows and slots differ, there is no such slot, no token or no such token, or a
+   * text becomes longer than the model can read
    */
   read(slots: readonly number[], tokens: readonly ArrayLike<number>[]): Promise<NextTokenLogits>;
   /** Empty a slot. */
@@ -77,19 +78,23 @@ export async function openDecoderSlots(
   const maxLength = longestText(config);
 
   /** One token for some slots, a padding one for the others: cheaper than to copy their keys. */
-  async function readOne(slots: readonly number[], tokens: readonly ArrayLike<number>[]) {
+  async function readOne(
+    slots: readonly number[],
+    tokens: ArrayLike<number>,
+  ): Promise<NextTokenLogits> {
     const inputIds = new Int32Array(count), isToken = new Float32Array(count);
+    const positions = new Int32Array(count), before = cache.lengths;
     slots.forEach((slot, i) => {
-      inputIds[slot] = tokens[i][0];
+      inputIds[slot] = tokens[i];
       isToken[slot] = 1;
+      positions[slot] = before[slot];
     });
-    const before = Int32Array.from(cache.lengths);
     const { logits, logSumExp, present } = await step.run({
       ...parameters,
       inputIds: hostTensor("int32", inputIds, [count, 1]),
       isToken: hostTensor("float32", isToken, [count, 1]),
-      positions: hostTensor("int32", before, [count, 1]),
-      pastLengths: hostTensor("int32", before, [count]),
+      positions: hostTensor("int32", positions, [count, 1]),
+      pastLengths: hostTensor("int32", Int32Array.from(before), [count]),
       ...cache.tensors(),
     });
     cache.append(present.data as Float32Array, [...isToken]);
@@ -107,9 +112,11 @@ export async function openDecoderSlots(
     };
   }
 
-  async function readSeveral(slots: readonly number[], tokens: readonly ArrayLike<number>[]) {
-    const { inputIds, isToken } = leftPadded(tokens, vocabSize);
-    const counts = tokens.map(({ length }) => length);
+  async function readSeveral(
+    slots: readonly number[],
+    { inputIds, isToken }: LeftPadded,
+    counts: readonly number[],
+  ): Promise<NextTokenLogits> {
     const before = slots.map((slot) => cache.lengths[slot]);
     const { logits, logSumExp, present } = await step.run({
       ...parameters,
@@ -143,16 +150,20 @@ export async function openDecoderSlots(
         );
       }
       slots.forEach((slot, i) => {
+        if (!(slot in cache.lengths)) {
+          throw new ShapeError(
+            `Cannot read: there is no slot ${slot}; slots are 0 to ${count - 1}`,
+          );
+        }
         const end = cache.lengths[slot] + tokens[i].length;
         if (end <= maxLength) return;
         throw new ShapeError(
           `Cannot read ${end} tokens in slot ${slot}: the model has ${maxLength} positions`,
         );
       });
-      const isOne = tokens.every(({ length }) => length === 1);
-      return await (isOne && cache.lengths.every((n, slot) => n > 0 || !slots.includes(slot))
-        ? readOne(slots, tokens)
-        : readSeveral(slots, tokens));
+      const rows = leftPadded(tokens, vocabSize), counts = tokens.map(({ length }) => length);
+      const isOne = slots.every((slot, i) => counts[i] === 1 && cache.lengths[slot] > 0);
+      return await (isOne ? readOne(slots, rows.inputIds.data) : readSeveral(slots, rows, counts));
     },
     clear: (slot) => cache.clear(slot),
     reset: () => cache.reset(),

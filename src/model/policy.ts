@@ -5,7 +5,7 @@ import { actionLogProbs } from "../rl/mod.ts";
 import { type Dims, type F32, type I32, named, namedInts } from "../tensor/axes.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { decoderLogits, decoderStates } from "./decoder.ts";
+import { type DecoderDropout, decoderLogits, decoderStates } from "./decoder.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
 import { VALUE_WEIGHT, valueHead } from "./value_head.ts";
 
@@ -55,6 +55,8 @@ export interface PolicyOutputs {
  * @param config Sizes of the model
  * @param batch Texts and choices
  * @param rules What could be chosen
+ * @param options Dropout. Default: none, as where the choices were made; with any, ratios to the policy
+ * that made them are not 1
  * @throws {ShapeError} If the inputs or a parameter do not fit
  */
 export function policyOutputs(
@@ -62,19 +64,14 @@ export function policyOutputs(
   config: DecoderConfig,
   batch: PolicyBatch,
   rules: PolicyRules,
+  options: { readonly dropout?: DecoderDropout } = {},
 ): PolicyOutputs {
   const { inputIds, isToken } = batch;
   const dims: Dims = { D: config.modelWidth };
   namedInts(batch.states, "N", dims, { as: "states" });
   namedInts(batch.actions, "N", dims, { as: "actions" });
   named(batch.mayRetrieve, "N", dims, { as: "mayRetrieve" });
-  const { hidden } = decoderStates(params, config, { inputIds, isToken }, {
-    dropout: {
-      embedding: config.embeddingDropout,
-      attention: config.attentionDropout,
-      residual: config.residualDropout,
-    },
-  });
+  const { hidden } = decoderStates(params, config, { inputIds, isToken }, options);
   const rows = tf.reshape(hidden as Tensor, [-1, config.modelWidth]);
   const states = tf.gather(rows, batch.states as tf.Tensor1D);
   const logits = tf.div(decoderLogits(params, config, states), rules.temperature);

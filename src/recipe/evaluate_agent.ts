@@ -9,7 +9,7 @@ import {
   oracleRetriever,
   outcomeOf,
   randomRetriever,
-  type RewardConfig,
+  type RewardWeights,
   rollout,
   searchErrors,
   type Trajectory,
@@ -91,7 +91,7 @@ export interface EvaluateAgentOptions {
   /** Prices of a retrieval that the policy was trained with; the first is the one that is reported. */
   readonly costs: readonly number[];
   /** What an answer earns. */
-  readonly reward: Omit<RewardConfig, "cost">;
+  readonly reward: Omit<RewardWeights, "cost">;
   /** Retrievals of an agent that always retrieves. Default 1. */
   readonly hops?: number;
   /** Optimal agents of the questions, where they are known. */

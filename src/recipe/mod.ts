@@ -1,4 +1,11 @@
 /** The journeys, each a straight line: prepare, train, evaluate, export, open and search. @module */
+export {
+  oracleOf,
+  type OracleOfOptions,
+  type WorldOracle,
+  worldOracle,
+  type WorldOracleOptions,
+} from "./agent_oracle.ts";
 export { type DemoOptions, runDemo } from "./demo.ts";
 export {
   BASELINES,
@@ -11,6 +18,15 @@ export {
   rankWithIndex,
   type SystemEvaluation,
 } from "./evaluate_index.ts";
+export {
+  type AgentEvaluation,
+  type AgentFigures,
+  evaluateAgent,
+  type EvaluateAgentOptions,
+  formatAgentEvaluation,
+  type ProbeFigures,
+} from "./evaluate_agent.ts";
+export { evaluateAgentRun, type EvaluateAgentRunOptions } from "./evaluate_agent_run.ts";
 export { executorOf } from "./executor_of.ts";
 export {
   EXPORT_FILES,
@@ -41,7 +57,7 @@ export {
   type TextOptions,
   type WrittenText,
 } from "./language_model.ts";
-export { loadDataset } from "./load_dataset.ts";
+export { loadDataset, worldOf } from "./load_dataset.ts";
 export {
   type ExportFigures,
   formatExportFigures,
@@ -50,15 +66,38 @@ export {
 } from "./measure_export.ts";
 export { openExported, type OpenExportedOptions } from "./open_exported.ts";
 export {
+  type AgentAnswer,
+  type AgentStep,
+  type AskOptions,
+  findAgentRun,
+  hasPolicy,
+  openAgent,
+  type OpenAgentOptions,
+  type OpenedAgent,
+  type ShownDocument,
+} from "./open_agent.ts";
+export {
   EXPORT_FOLDER,
   findTrainedRun,
   type FoundDocument,
+  hasIndex,
   type IndexAnswer,
   type OpenedIndex,
   openIndex,
   type OpenIndexOptions,
   searcherOfExport,
 } from "./open_index.ts";
+export {
+  type AgentData,
+  environmentOf,
+  loadAgentData,
+  type PolicyStart,
+  prepareAgent,
+  type PreparedAgent,
+  type PreparedRetriever,
+  prepareRetriever,
+  type RetrieverOptions,
+} from "./prepare_agent.ts";
 export {
   documentText,
   type IndexParts,
@@ -77,4 +116,13 @@ export {
   type RunFolder,
   RUNS_ROOT,
 } from "./run_folder.ts";
+export {
+  AGENT_FILES,
+  evaluationOptions,
+  measurePolicy,
+  trainAgent,
+  type TrainAgentOptions,
+  type TrainAgentResult,
+  trajectoryToJson,
+} from "./train_agent.ts";
 export { RUN_FILES, trainDsi, type TrainDsiOptions, type TrainDsiResult } from "./train_dsi.ts";

@@ -63,6 +63,11 @@ export interface OpenIndexOptions {
 
 const modified = (path: string) => Deno.stat(path).then((s) => s.mtime?.getTime(), () => undefined);
 
+/** Whether a run has a trained index. */
+export async function hasIndex(run: Pick<RunFolder, "file">): Promise<boolean> {
+  return await modified(run.file(join(RUN_FILES.model, INDEX_FILES.weights))) !== undefined;
+}
+
 /**
  * The run at `path`, or the latest one that has a trained model.
  *
@@ -71,7 +76,7 @@ const modified = (path: string) => Deno.stat(path).then((s) => s.mtime?.getTime(
 export async function findTrainedRun(path?: string): Promise<RunFolder> {
   if (path !== undefined) {
     const run = await openRunFolder(path);
-    if (await modified(run.file(join(RUN_FILES.model, INDEX_FILES.weights))) === undefined) {
+    if (!await hasIndex(run)) {
       throw new CheckpointError(
         `Cannot use the run ${path}: it has no trained model yet. Finish it with ` +
           `train-dsi training.resume=${path}`,
@@ -80,9 +85,8 @@ export async function findTrainedRun(path?: string): Promise<RunFolder> {
     return run;
   }
   for (const candidate of await listRuns()) {
-    if (await modified(join(candidate, RUN_FILES.model, INDEX_FILES.weights)) !== undefined) {
-      return await openRunFolder(candidate);
-    }
+    const run = await openRunFolder(candidate);
+    if (await hasIndex(run)) return run;
   }
   throw new CheckpointError(
     "Cannot find a trained index: there is no finished run in outputs. Train one with " +

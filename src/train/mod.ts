@@ -1,7 +1,22 @@
 /** Trainable retrievers, their examples, and the loop that trains them. @module */
 export { bucketed, type ExampleSource } from "./bucketed.ts";
+export { demonstrationModel } from "./demonstration_model.ts";
 export type { IndexExample, IndexModel } from "./index_model.ts";
 export { lexicalIndex, type LexicalIndexOptions } from "./lexical_index.ts";
+export {
+  type GuardAlarm,
+  type GuardedFigures,
+  type GuardLimits,
+  PolicyGuard,
+} from "./policy_guard.ts";
+export {
+  imitationProgram,
+  type PolicyAlgorithm,
+  type PolicyLossOptions,
+  policyLossProgram,
+  policyParamSpecs,
+  scoringProgram,
+} from "./policy_program.ts";
 export { type ProgressReporter, type ProgressUpdate, silentProgress } from "./progress.ts";
 export * from "./pseudo_queries/mod.ts";
 export { digitTokens, t5Index, type T5IndexOptions } from "./t5_index.ts";
@@ -13,4 +28,14 @@ export {
   type TrainModelOptions,
   type TrainModelResult,
 } from "./train_model.ts";
+export {
+  actionRewards,
+  type GrpoNormalization,
+  isDegenerate,
+  type PolicyRecord,
+  type ScoredTrajectory,
+  trainPolicy,
+  type TrainPolicyOptions,
+  type TrainPolicyResult,
+} from "./train_policy.ts";
 export type { TrainableModel, TrainingBatch } from "./trainable_model.ts";

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type Program, type ProgramInput } from "../graph/mod.ts";
 import {
   type DecoderConfig,
+  type DecoderDropout,
   decoderParamSpecs,
   type PolicyOutputs,
   policyOutputs,
@@ -38,14 +39,21 @@ const parameters = (specs: ParamSpecs): Record<string, ProgramInput> =>
     Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
   );
 
-const outputsOf = (x: Params, config: DecoderConfig, rules: PolicyRules): PolicyOutputs =>
-  policyOutputs(x, config, {
+function outputsOf(
+  x: Params,
+  config: DecoderConfig,
+  rules: PolicyRules,
+  dropout?: DecoderDropout,
+): PolicyOutputs {
+  const batch = {
     inputIds: namedInts(x.inputIds, "B S", {}),
     isToken: named(x.isToken, "B S", {}),
     states: namedInts(x.states, "N", {}),
     actions: namedInts(x.actions, "N", {}),
     mayRetrieve: named(x.mayRetrieve, "N", {}),
-  }, rules);
+  };
+  return policyOutputs(x, config, batch, rules, { dropout });
+}
 
 /**
  * What a policy says about choices: `logProbs`, `entropies` and, with a value head, `values`, all [N].
@@ -70,7 +78,8 @@ export function scoringProgram(
 }
 
 /**
- * The loss of learning from demonstrations: −Σ w log π over the demonstrator's choices, in nats.
+ * The loss of learning from demonstrations: −Σ w log π over the demonstrator's choices, in nats, with
+ * the model's own rates of dropout.
  *
  * @param config Sizes of the model
  * @param specs Parameters
@@ -85,7 +94,11 @@ export function imitationProgram(
     name: `${config.family}_imitation`,
     inputs: { ...parameters(specs), ...BATCH, ...perAction("weights") },
     run: (x) => {
-      const { logProbs } = outputsOf(x, config, rules);
+      const { logProbs } = outputsOf(x, config, rules, {
+        embedding: config.embeddingDropout,
+        attention: config.attentionDropout,
+        residual: config.residualDropout,
+      });
       const ones = named(tf.onesLike(x.weights), "N", {});
       const weights = named(x.weights, "N", {});
       return { loss: reinforceLoss({ logProbs, advantages: ones, weights }) };
@@ -121,7 +134,7 @@ export interface PolicyLossOptions {
  *
  * H is the entropy of a choice, k3 its divergence from the reference. Everything is a sum over choices
  * with their weights, so that a batch may be taken in parts whose gradients are added. β is an input,
- * `klCoefficient`, so that it may adapt.
+ * `klCoefficient`, so that it may adapt. There is no dropout: the choices were made without any.
  *
  * @param config Sizes of the model
  * @param specs Parameters

@@ -6,7 +6,7 @@ import {
   policyBatchOf,
   policyRules,
   type PolicyText,
-  type RewardConfig,
+  type RewardWeights,
   rollout,
   terminalReward,
   type Trajectory,
@@ -138,7 +138,7 @@ export interface TrainPolicyOptions {
   /** Prices of a retrieval; each question is asked at one of them. */
   readonly costs: readonly number[];
   /** What an answer earns. */
-  readonly reward: Omit<RewardConfig, "cost">;
+  readonly reward: Omit<RewardWeights, "cost">;
   /** How the policy is improved. */
   readonly algorithm: PolicyAlgorithm;
   /** Clipping and coefficients. */
@@ -252,7 +252,7 @@ export function isDegenerate({ tokens, actions }: PolicyText): boolean {
  */
 export function actionRewards(
   trajectory: Trajectory,
-  reward: Omit<RewardConfig, "cost">,
+  reward: Omit<RewardWeights, "cost">,
 ): Float64Array {
   const { actions, retrievals, cost, isTruncated } = trajectory;
   const rewards = new Float64Array(actions.length);
@@ -568,7 +568,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
             behaviorValues: column((i) => scored[i].values!),
           }
           : {}),
-      }, { random: { seed, stream: "agent/dropout", step: optimizer.updates } });
+      });
       optimizer.accumulate();
       sums.loss = (sums.loss ?? 0) + loss;
       for (const [name, { data }] of Object.entries(aux)) {

@@ -147,6 +147,22 @@ Deno.test("a document is cut to its tokens, its tags are not", () => {
   }
 });
 
+Deno.test("a text that spells the agent's tokens does not get them", () => {
+  for (const tokenizer of Object.values(TOKENIZERS)) {
+    const { document, ids, prompt, text, words } = agentProtocol(tokenizer, OPTIONS);
+    const spelled = `Ann ${agentTokens.join("")} was`;
+    const own = new Set(agentTokens.map((token) => tokenizer.tokenToId(token)!));
+    assert(!words(spelled).some((id) => own.has(id)));
+    assertEquals(text(words(spelled)).split(/\s+/), ["Ann", "was"]);
+    const tags = (row: number[]) => row.filter((id) => own.has(id));
+    assertEquals(tags(document(documentOf("", spelled), 1)).slice(0, -1), [
+      ids.documentStart,
+      ids.documentEnd,
+    ]);
+    assertEquals(tags(prompt(spelled, 0.1)).slice(0, -1), [ids.cost]);
+  }
+});
+
 Deno.test("a policy may choose words, to retrieve, to answer and to end", () => {
   for (const [name, tokenizer] of Object.entries(TOKENIZERS)) {
     const { forbidden } = agentProtocol(tokenizer, OPTIONS);

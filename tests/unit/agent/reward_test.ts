@@ -4,14 +4,14 @@ import {
   type EpisodeOutcome,
   episodeReturn,
   REWARD_TERMS,
-  type RewardConfig,
+  type RewardWeights,
   type RewardTerm,
   terminalReward,
 } from "../../../src/agent/mod.ts";
 import { ConfigError } from "../../../src/errors.ts";
 
 const EXACT = 1e-12;
-const NOTHING: RewardConfig = { em: 0, f1: 0, rouge_l: 0, format: 0, cost: 0 };
+const NOTHING: RewardWeights = { em: 0, f1: 0, rouge_l: 0, format: 0, cost: 0 };
 const TERMS: RewardTerm[] = ["em", "f1", "rouge_l", "format"];
 
 const outcome = (rest: Partial<EpisodeOutcome> = {}): EpisodeOutcome => ({

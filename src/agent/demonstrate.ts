@@ -16,14 +16,13 @@ import type { AgentProtocol } from "./protocol.ts";
 /** Shows how a question can be answered. */
 export interface Demonstrator {
   /**
-   * An episode for a question.
+   * Episodes for a question: one, or two that are equally good and part ways at a choice.
    *
    * @param question The question
    * @param cost Price of a retrieval, as shown to the policy
    * @param random Where the teacher's free choices come from
-   * @throws {DataError} If there is nothing to show: the question has no answer, or is not the world's
    */
-  demonstrate(question: Query, cost: number, random: RandomStream): PolicyText;
+  demonstrate(question: Query, cost: number, random: RandomStream): PolicyText[];
 }
 
 /** Puts the tokens of an episode together. */
@@ -84,13 +83,28 @@ interface LessonValue {
   readonly subject?: Subject;
 }
 
+/** What a lesson is about. */
+interface Lesson {
+  readonly query: string;
+  readonly cost: number;
+  readonly asked: Subject;
+  readonly path: readonly Relation[];
+}
+
+/** An episode, and its first choice between two equally good moves: whether it looked something up. */
+interface Shown {
+  readonly text: PolicyText;
+  readonly chosen?: boolean;
+}
+
 /** How often a lesson is about an invented entity instead of one that the agent does not know. */
 const INVENTED_SHARE = 0.5;
 
 /**
- * A teacher in a world, optimal where a retrieval costs nothing: it looks up what is not known by heart,
- * and what is known it looks up or not, at random, because then that makes no difference. So a policy
- * learns how to answer both ways, and not yet when to do which.
+ * A teacher in a world, optimal where a retrieval costs nothing: it looks up what is not known by heart.
+ * What is known it shows both ways, looked up and from memory, because then that makes no difference. So
+ * a policy learns how to answer both ways, and not yet when to do which. Both ways are shown together:
+ * that the teacher is undecided is learned much sooner from pairs than from the toss of a coin.
  *
  * Documents of its lessons are written anew with random values, and the answer is what stands there
  * (as in Longpre et al. 2021, "Entity-based knowledge conflicts"). Reading cannot be replaced by
@@ -133,8 +147,38 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
     const { value, valueEntity } = facts[f];
     return { value, subject: valueEntity === undefined ? undefined : subjectOf(valueEntity) };
   };
+  /** One way to answer. The first of its choices between two equally good moves may be given. */
+  const show = (lesson: Lesson, random: RandomStream, first?: boolean): Shown => {
+    const script = new Script(protocol, lesson.query, lesson.cost);
+    let subject = lesson.asked, chosen: boolean | undefined;
+    const looksUp = (): boolean => {
+      const choice = chosen === undefined && first !== undefined ? first : random.int(2) === 0;
+      chosen ??= choice;
+      return choice;
+    };
+    let last: LessonValue | undefined;
+    lesson.path.forEach((relation, hop) => {
+      const knows = isKnown(subject);
+      if (script.canRetrieve && (!knows || looksUp())) {
+        const stated = new Map<Relation, LessonValue>();
+        script.retrieve({
+          docId: "",
+          ...writeEntityDocument(subject, random, (other) => {
+            const drawn = drawValue(other, random);
+            stated.set(other, drawn);
+            return drawn.value;
+          }),
+        });
+        last = stated.get(relation)!;
+      } else last = knows ? recall(subject, relation) : drawValue(relation, random);
+      if (hop + 1 === lesson.path.length) return;
+      script.write(last.value);
+      subject = last.subject!;
+    });
+    return { text: script.answer(last!.value), chosen };
+  };
   return {
-    demonstrate(question, cost, random): PolicyText {
+    demonstrate(question, cost, random): PolicyText[] {
       const { chain } = question as WorldQuestion;
       if (!Array.isArray(chain)) {
         throw new DataError(
@@ -142,34 +186,12 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
         );
       }
       const path: Relation[] = chain.map((f: number) => relations[facts[f].relation]);
-      const asked = subjectOf(facts[chain[0]].entity);
-      let subject = varied(asked, random);
-      let { query } = question;
-      if (subject !== asked) {
-        const wordings = questionWordings(subject.name, path);
-        query = wordings[random.int(wordings.length)];
-      }
-      const script = new Script(protocol, query, cost);
-      let last: LessonValue | undefined;
-      path.forEach((relation, hop) => {
-        const knows = isKnown(subject);
-        if (script.canRetrieve && (!knows || random.int(2) === 0)) {
-          const stated = new Map<Relation, LessonValue>();
-          script.retrieve({
-            docId: "",
-            ...writeEntityDocument(subject, random, (other) => {
-              const drawn = drawValue(other, random);
-              stated.set(other, drawn);
-              return drawn.value;
-            }),
-          });
-          last = stated.get(relation)!;
-        } else last = knows ? recall(subject, relation) : drawValue(relation, random);
-        if (hop + 1 === path.length) return;
-        script.write(last.value);
-        subject = last.subject!;
-      });
-      return script.answer(last!.value);
+      const named = subjectOf(facts[chain[0]].entity), asked = varied(named, random);
+      const wordings = questionWordings(asked.name, path);
+      const query = asked === named ? question.query : wordings[random.int(wordings.length)];
+      const lesson: Lesson = { query, cost, asked, path };
+      const { text, chosen } = show(lesson, random);
+      return chosen === undefined ? [text] : [text, show(lesson, random, !chosen).text];
     },
   };
 }
@@ -195,7 +217,7 @@ export function plainDemonstrator(
 ): Demonstrator {
   const byId = new Map(documents.map((document) => [document.docId, document]));
   return {
-    demonstrate({ queryId, query, docIds, answers }, cost, random): PolicyText {
+    demonstrate({ queryId, query, docIds, answers }, cost, random): PolicyText[] {
       if (!answers.length) {
         throw new DataError(`Cannot demonstrate the question ${queryId}: it has no answer`);
       }
@@ -205,7 +227,7 @@ export function plainDemonstrator(
       if (right.length && !isClosed && script.canRetrieve) {
         script.retrieve(right[random.int(right.length)]);
       }
-      return script.answer(answers[0]);
+      return [script.answer(answers[0])];
     },
   };
 }

@@ -15,8 +15,8 @@ export {
   type EpisodeOutcome,
   episodeReturn,
   REWARD_TERMS,
-  type RewardWeights,
   type RewardTerm,
+  type RewardWeights,
   terminalReward,
 } from "./reward.ts";
 export { chooseToken, type TokenChoice, type TokenChoiceInputs } from "./choose_token.ts";

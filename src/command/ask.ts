@@ -59,8 +59,9 @@ export const ask: Command = {
     const loaded = performance.now() - loading;
     const result = await agent.ask(question, { cost, seed });
     if (flags.json) {
-      const { trajectory, ...rest } = result;
-      io.out(JSON.stringify({ question, ...rest, tokens: [...trajectory.tokens] }, null, 2));
+      const { trajectory, answer = null, ...rest } = result;
+      const tokens = [...trajectory.tokens];
+      io.out(JSON.stringify({ question, answer, ...rest, tokens }, null, 2));
       return;
     }
     const { retriever } = agent.environment;

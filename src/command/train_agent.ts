@@ -49,8 +49,8 @@ export const trainAgentCommand: Command = {
     const resume = `deno task train-agent agent.resume=${run.path}`;
     if (ended === "interrupted") {
       io.out(
-        `Interrupted in the ${phase === "policy" ? `iteration ${iterations}` : phase} and saved. ` +
-          `To go on:\n  ${resume}`,
+        `Interrupted ${phase === "policy" ? `after iteration ${iterations}` : `in the ${phase}`} ` +
+          `and saved. To go on:\n  ${resume}`,
       );
       return 130;
     }

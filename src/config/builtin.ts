@@ -96,6 +96,15 @@ num_layers: 2
 num_decoder_layers: 2
 num_heads: 4
 `,
+  "train/agent_frontier": `# yaml-language-server: $schema=../schema.json
+# One agent for many prices of a retrieval: the price stands behind each question, and it learns what to
+# do at each.
+defaults:
+  - train/agent_grpo
+agent:
+  costs: [0.1, 0, 0.05, 0.3, 0.6, 0.9, 1.2]
+  iterations: 200
+`,
   "train/agent_grpo": `# yaml-language-server: $schema=../schema.json
 # An agent in the oracle world that learns when to retrieve, by GRPO.
 defaults:
@@ -109,6 +118,19 @@ defaults:
   - data: world
 agent:
   algorithm: ppo
+`,
+  "train/agent_two_hops": `# yaml-language-server: $schema=../schema.json
+# An agent whose questions go over two facts: it may have to retrieve none, either one, or both.
+defaults:
+  - train/agent_grpo
+data:
+  world:
+    hops: 2
+agent:
+  document_tokens: 96
+  warm_start:
+    steps: 1800
+  iterations: 80
 `,
   "train/demo": `# yaml-language-server: $schema=../schema.json
 # The demo: the synthetic documents and a small model, done in a minute.

@@ -23,9 +23,14 @@ import {
 const world = section(
   "The oracle world: entities, facts and questions in which the best possible agent is known.",
   {
-    entities: whole("Entities, each with a document.", { min: 20, max: 5000, preset: 500 }),
+    entities: whole("Entities, each with a document.", { min: 20, max: 5000, preset: 1000 }),
     hops: whole("Facts that a question goes over.", { min: 1, max: 2, preset: 1 }),
     known_share: real("Share of the entities whose facts the agent is taught by heart.", {
+      min: 0,
+      max: 1,
+      preset: 0.25,
+    }),
+    known_questions: real("Share of the facts that questions go over which are known.", {
       min: 0,
       max: 1,
       preset: 0.5,
@@ -322,7 +327,10 @@ const policy = section("The language model that decides: a decoder.", {
 });
 
 const warmStart = section("Supervised learning from a teacher's episodes, before any reward.", {
-  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 1200 }),
+  from: optionalText(
+    "Run whose warm start is taken instead of a new one: of the same data, tokenizer and sizes.",
+  ),
+  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 1300 }),
   batch_size: whole("Episodes per step.", { min: 1, max: 65_536, preset: 128 }),
   learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 2e-3 }),
   closed_share: real(
@@ -373,7 +381,7 @@ const agent = section("The agent: a policy that answers, and decides when to ret
   iterations: whole("Batches of episodes; 0 leaves it at the warm start.", {
     min: 0,
     max: 100_000_000,
-    preset: 150,
+    preset: 60,
   }),
   max_minutes: optionalReal("Stop after this many minutes of policy optimisation.", {
     min: 0.01,
@@ -384,13 +392,13 @@ const agent = section("The agent: a policy that answers, and decides when to ret
   epochs: whole("Passes over the episodes of an iteration (not reinforce).", {
     min: 1,
     max: 100,
-    preset: 2,
+    preset: 1,
   }),
-  minibatches: whole("Steps per pass (not reinforce).", { min: 1, max: 1024, preset: 2 }),
+  minibatches: whole("Steps per pass (not reinforce).", { min: 1, max: 1024, preset: 4 }),
   learning_rate: real("Highest learning rate; falls linearly to a tenth.", {
     min: 1e-8,
     max: 10,
-    preset: 5e-4,
+    preset: 3e-4,
   }),
   clip_norm: real("Largest global norm of the gradient.", { min: 1e-6, max: 1e6, preset: 1 }),
   clip_low: real("The ratio is clipped to 1 − this …", { min: 0, max: 1, preset: 0.2 }),
@@ -426,18 +434,18 @@ const agent = section("The agent: a policy that answers, and decides when to ret
   eval_every: whole("Iterations between evaluations; 0 means only at the end.", {
     min: 0,
     max: 100_000_000,
-    preset: 25,
+    preset: 10,
   }),
   checkpoint_every: whole("Iterations between checkpoints; 0 means only at the end.", {
     min: 0,
     max: 100_000_000,
-    preset: 25,
+    preset: 20,
   }),
   keep_last: whole("Checkpoints kept besides the best.", { min: 1, max: 1000, preset: 1 }),
   trajectories_every: whole("Iterations between files of trajectories; 0 means none.", {
     min: 0,
     max: 100_000_000,
-    preset: 25,
+    preset: 20,
   }),
   resume: optionalText("Run folder to continue, such as outputs/2026-01-31/12-00-00."),
 });

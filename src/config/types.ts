@@ -2,12 +2,14 @@
 
 /** The oracle world: entities, facts and questions in which the best possible agent is known. */
 export interface WorldConfig {
-  /** Entities, each with a document. Default: 500. */
+  /** Entities, each with a document. Default: 1000. */
   readonly entities: number;
   /** Facts that a question goes over. Default: 1. */
   readonly hops: number;
-  /** Share of the entities whose facts the agent is taught by heart. Default: 0.5. */
+  /** Share of the entities whose facts the agent is taught by heart. Default: 0.25. */
   readonly known_share: number;
+  /** Share of the facts that questions go over which are known. Default: 0.5. */
+  readonly known_questions: number;
   /** Share of the other entities that nobody asks about before the test. Default: 0.3333. */
   readonly held_out_share: number;
   /** Most held-out questions. Default: 600. */
@@ -245,7 +247,12 @@ export interface RewardConfig {
 
 /** Supervised learning from a teacher's episodes, before any reward. */
 export interface WarmStartConfig {
-  /** Optimiser steps; 0 for none. Default: 1200. */
+  /**
+   * Run whose warm start is taken instead of a new one: of the same data, tokenizer and sizes.
+   * Default: null.
+   */
+  readonly from: string | null;
+  /** Optimiser steps; 0 for none. Default: 1300. */
   readonly steps: number;
   /** Episodes per step. Default: 128. */
   readonly batch_size: number;
@@ -289,7 +296,7 @@ export interface AgentConfig {
    * al. 2025); reinforce: the simple control. Default: grpo.
    */
   readonly algorithm: "ppo" | "grpo" | "dr_grpo" | "reinforce";
-  /** Batches of episodes; 0 leaves it at the warm start. Default: 150. */
+  /** Batches of episodes; 0 leaves it at the warm start. Default: 60. */
   readonly iterations: number;
   /** Stop after this many minutes of policy optimisation. Default: null. */
   readonly max_minutes: number | null;
@@ -297,11 +304,11 @@ export interface AgentConfig {
   readonly questions: number;
   /** Episodes per question. Default: 4. */
   readonly group_size: number;
-  /** Passes over the episodes of an iteration (not reinforce). Default: 2. */
+  /** Passes over the episodes of an iteration (not reinforce). Default: 1. */
   readonly epochs: number;
-  /** Steps per pass (not reinforce). Default: 2. */
+  /** Steps per pass (not reinforce). Default: 4. */
   readonly minibatches: number;
-  /** Highest learning rate; falls linearly to a tenth. Default: 0.0005. */
+  /** Highest learning rate; falls linearly to a tenth. Default: 0.0003. */
   readonly learning_rate: number;
   /** Largest global norm of the gradient. Default: 1. */
   readonly clip_norm: number;
@@ -327,13 +334,13 @@ export interface AgentConfig {
   readonly temperature: number;
   /** Episodes played at once. Default: 64. */
   readonly slots: number;
-  /** Iterations between evaluations; 0 means only at the end. Default: 25. */
+  /** Iterations between evaluations; 0 means only at the end. Default: 10. */
   readonly eval_every: number;
-  /** Iterations between checkpoints; 0 means only at the end. Default: 25. */
+  /** Iterations between checkpoints; 0 means only at the end. Default: 20. */
   readonly checkpoint_every: number;
   /** Checkpoints kept besides the best. Default: 1. */
   readonly keep_last: number;
-  /** Iterations between files of trajectories; 0 means none. Default: 25. */
+  /** Iterations between files of trajectories; 0 means none. Default: 20. */
   readonly trajectories_every: number;
   /** Run folder to continue, such as outputs/2026-01-31/12-00-00. Default: null. */
   readonly resume: string | null;

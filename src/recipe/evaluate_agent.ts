@@ -96,6 +96,8 @@ export interface EvaluateAgentOptions {
   readonly hops?: number;
   /** Optimal agents of the questions, where they are known. */
   readonly oracle?: WorldOracle;
+  /** Temperature of the policy, on whose probabilities the gate's thresholds are. Default 1. */
+  readonly temperature?: number;
   /** Seed of resampling and of random retrievers. Default 0. */
   readonly seed?: number;
   /** Resamplings behind each interval. Default 1000. */
@@ -136,7 +138,7 @@ export async function evaluateAgent(
   options: EvaluateAgentOptions,
 ): Promise<AgentEvaluation> {
   const { part = "dev", costs, reward, hops = 1, oracle, seed = 0, resamples = 1000 } = options;
-  const { isBrief = false, onNote } = options;
+  const { isBrief = false, temperature, onNote } = options;
   const questions = options.questions.filter(({ answers }) => answers.length);
   if (!questions.length) {
     throw new DataError(
@@ -156,7 +158,7 @@ export async function evaluateAgent(
       policy,
       where,
       questions.map((question, episode) => ({ question, cost, episode })),
-      { seed, isGreedy: true, gate },
+      { seed, temperature, isGreedy: true, gate },
     );
 
   const figuresOf = (
@@ -276,8 +278,11 @@ export async function evaluateAgent(
   return done();
 }
 
+/** A share of nothing is a dash. */
 const percent = ({ value, low, high }: Estimate): string =>
-  `${(100 * value).toFixed(1)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`;
+  Number.isFinite(value)
+    ? `${(100 * value).toFixed(1)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`
+    : "–";
 const number = ({ value, low, high }: Estimate): string =>
   `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 

@@ -38,6 +38,7 @@ export function worldOf({ world }: DataConfig, seed: number): WorldDataset {
     entities: world.entities,
     hops: world.hops as 1 | 2,
     knownShare: world.known_share,
+    knownQuestions: world.known_questions,
     heldOutShare: world.held_out_share,
     devQuestions: world.dev_questions,
   });

@@ -25,7 +25,7 @@ export interface ShownDocument extends Document {
 
 /** What an agent did, from one boundary to the next. */
 export interface AgentStep {
-  /** What it did at the end of what it wrote. */
+  /** What it did at the end of what it wrote; `stop`: neither, as before an answer or where it was cut off. */
   readonly move: "retrieve" | "answer" | "stop";
   /** What it wrote before that; for an answer the answer itself. */
   readonly text: string;
@@ -124,8 +124,14 @@ export async function findAgentRun(path?: string): Promise<RunFolder> {
   );
 }
 
-function documentsOf(run: RunFolder): Document[] {
-  using store = DocumentStore.open(run.file(AGENT_FILES.documents));
+async function documentsOf(run: RunFolder): Promise<Document[]> {
+  const path = run.file(AGENT_FILES.documents);
+  if (!await isThere(path)) {
+    throw new CheckpointError(
+      `Cannot use the run ${run.path}: it has no documents. Train again, or restore ${path}`,
+    );
+  }
+  using store = DocumentStore.open(path);
   return Array.from({ length: store.count }, (_, i) => {
     const { docId, title, text } = store.get(i)!;
     return { docId, title, text };
@@ -162,6 +168,9 @@ function stepsOf(trajectory: Trajectory, environment: AgentEnvironment): AgentSt
       });
     } else written.push(token);
   });
+  if (trajectory.isTruncated && written.length) {
+    steps.push({ move: "stop", text: protocol.text(written), retrieveProb: retrieveProbs.at(-1)! });
+  }
   return steps;
 }
 
@@ -187,7 +196,7 @@ export async function openAgent(
         "tokenizer. Train again",
     );
   }
-  const documents = documentsOf(run);
+  const documents = await documentsOf(run);
   const executor = executorOf(config.device);
   const prepared = await prepareRetriever(config.agent, documents, { executor, top });
   const environment = environmentOf(config, model.tokenizer, documents, prepared.retriever);
@@ -210,7 +219,12 @@ export async function openAgent(
         slots,
         environment,
         [{ question: query, cost, episode: 0 }],
-        { seed: seed ?? 0, isGreedy: seed === undefined, top },
+        {
+          seed: seed ?? 0,
+          isGreedy: seed === undefined,
+          temperature: config.agent.temperature,
+          top,
+        },
       );
       return {
         answer: trajectory.answer,

@@ -253,12 +253,6 @@ export async function prepareAgent(
   const start = agent.policy.pretrained === null
     ? freshPolicy(data, config)
     : extendedPolicy(await loadModel(agent.policy.pretrained, { onNote: options.onNote }), seed);
-  const prepared = await prepareRetriever(agent, data.documents, options);
-  const environment = environmentOf(config, start.tokenizer, data.documents, prepared.retriever);
-  const { protocol } = environment;
-  const teacher = data.world
-    ? worldDemonstrator(data.world, protocol)
-    : plainDemonstrator(data.documents, protocol, { closedShare: agent.warm_start.closed_share });
   const { world } = config.data;
   const oneHop = data.world && world.hops === 2
     ? worldOf({ ...config.data, world: { ...world, hops: 1 } }, seed).queries.train
@@ -269,6 +263,12 @@ export async function prepareAgent(
       "Cannot train an agent: no question of the part train has an answer. Give the questions answers",
     );
   }
+  const prepared = await prepareRetriever(agent, data.documents, options);
+  const environment = environmentOf(config, start.tokenizer, data.documents, prepared.retriever);
+  const { protocol } = environment;
+  const teacher = data.world
+    ? worldDemonstrator(data.world, protocol)
+    : plainDemonstrator(data.documents, protocol, { closedShare: agent.warm_start.closed_share });
   return {
     data,
     start,

@@ -11,7 +11,7 @@ import type { DecoderModel } from "../model/mod.ts";
 import { adamw } from "../optim/mod.ts";
 import type { Executor } from "../runtime/mod.ts";
 import { randomStream } from "../tensor/random.ts";
-import { demonstrationModel } from "../train/demonstration_model.ts";
+import { type Demonstration, demonstrationModel } from "../train/demonstration_model.ts";
 import { type ProgressReporter, silentProgress } from "../train/progress.ts";
 import { tensorsOf } from "../train/text_model.ts";
 import { type EvaluationRecord, trainModel } from "../train/train_model.ts";
@@ -71,38 +71,59 @@ export interface TrainAgentResult {
   readonly evaluation?: AgentEvaluation;
 }
 
-/** Batches whose episodes are dealt out by length together. */
-const WINDOW = 16;
+/** Parts of a step of the warm start: short episodes apart from long ones, so that little is padded. */
+const PARTS = 3;
 
 /**
- * Lessons of a step: a pure function of its number. Each batch holds short or long episodes, and a step
- * takes one of each, so that little is padded and every step sees both ways to answer.
+ * Ends of `parts` stretches of rising lengths, cut so that as little as possible is padded:
+ * best[p][n] = min over m of best[p − 1][m] + (n − m) · length[n − 1].
  */
+function cutsOf(lengths: readonly number[], parts: number): number[] {
+  const N = lengths.length;
+  let best = Array.from({ length: N + 1 }, (_, n) => ({
+    size: n ? n * lengths[n - 1] : 0,
+    cuts: [n],
+  }));
+  for (let p = 1; p < parts; p++) {
+    best = best.map((whole, n) => {
+      let least = whole;
+      for (let m = p; m < n; m++) {
+        const size = best[m].size + (n - m) * lengths[n - 1];
+        if (size < least.size) least = { size, cuts: [...best[m].cuts, n] };
+      }
+      return least;
+    });
+  }
+  return best[N].cuts;
+}
+
+/** Lessons of a step, in parts by length: a pure function of the step's number. */
 function lessonSource(
   { teacher, lessons }: PreparedAgent,
   { seed, agent: { costs } }: ResolvedConfig,
-): { batch(index: number, size: number): readonly PolicyText[] } {
-  let held: { group: number; batches: PolicyText[][] } | undefined;
+): { batch(index: number, size: number): readonly Demonstration[] } {
+  let held: { step: number; parts: Demonstration[][] } | undefined;
   return {
-    batch(index, size): readonly PolicyText[] {
-      const group = Math.floor(index / WINDOW);
-      if (held?.group !== group) {
-        const random = randomStream({ seed, stream: "agent/lessons", step: group });
-        const all = Array.from({ length: size * WINDOW }, () =>
-          teacher.demonstrate(
-            lessons[random.int(lessons.length)],
-            costs[random.int(costs.length)],
-            random,
-          )).sort((a, b) => a.tokens.length - b.tokens.length);
-        const batches = Array.from(
-          { length: WINDOW },
-          (_, w) => all.slice(w * size, (w + 1) * size),
-        );
-        const short = random.shuffle(batches.slice(0, WINDOW / 2));
-        const long = random.shuffle(batches.slice(WINDOW / 2));
-        held = { group, batches: short.flatMap((batch, i) => [batch, long[i]]) };
+    batch(index, size): readonly Demonstration[] {
+      const step = Math.floor(index / PARTS);
+      if (held?.step !== step) {
+        const random = randomStream({ seed, stream: "agent/lessons", step });
+        const texts: PolicyText[] = [];
+        while (texts.length < PARTS * size) {
+          const question = lessons[random.int(lessons.length)];
+          texts.push(...teacher.demonstrate(question, costs[random.int(costs.length)], random));
+        }
+        texts.length = PARTS * size;
+        texts.sort((a, b) => a.tokens.length - b.tokens.length);
+        const choices = texts.reduce((sum, { actions }) => sum + actions.length, 0);
+        // A step takes the mean over its parts.
+        const weighted = texts.map((text) => ({ ...text, weight: PARTS / choices }));
+        const cuts = cutsOf(texts.map(({ tokens }) => tokens.length), PARTS);
+        held = { step, parts: cuts.map((end, p) => weighted.slice(cuts[p - 1] ?? 0, end)) };
       }
-      return held.batches[index % WINDOW];
+      // Of very few texts there may be fewer parts; one of them counts nothing a second time.
+      return held.parts[index % PARTS] ??
+        held.parts[0].slice(0, 1).map((t) => ({ ...t, weight: 0 }));
     },
   };
 }
@@ -178,6 +199,7 @@ export function evaluationOptions(
     reward: agent.reward,
     hops: data.world ? config.data.world.hops : 1,
     oracle,
+    temperature: agent.temperature,
     seed,
     resamples: evaluation.bootstrap_samples,
   };
@@ -212,14 +234,22 @@ async function warmStart(
 ): Promise<{ policy?: DecoderModel; seconds: number }> {
   const { start, environment } = agent, { warm_start: warm } = config.agent;
   const folder = run.file(AGENT_FILES.warmStart);
-  if (await isThere(join(folder, "config.json"))) {
-    const { config: sizes, tensors } = await loadModel(folder);
-    const { seconds } = JSON.parse(await Deno.readTextFile(join(folder, "warm_start.json")));
-    return { policy: { config: sizes, tensors } as DecoderModel, seconds };
+  const save = async (policy: DecoderModel, seconds: number): Promise<void> => {
+    await makeFolder(folder);
+    await writeAtomically(join(folder, WARM_START_FILE), `${JSON.stringify({ seconds })}\n`);
+    await saveModel(folder, { ...start, ...policy });
+  };
+  if (await isThere(join(folder, "config.json"))) return await loadWarmStart(folder, start);
+  if (warm.from !== null) {
+    const source = (await openRunFolder(warm.from)).file(AGENT_FILES.warmStart);
+    const taken = await loadWarmStart(source, start);
+    await save(taken.policy, taken.seconds);
+    options.progress.message(`warm start of ${warm.from}`);
+    return taken;
   }
   let log: MetricsLog | undefined;
   const subject = demonstrationModel(start, policyRules(environment.protocol), config);
-  const { store, ended, seconds } = await trainModel<PolicyText>({
+  const { store, ended, seconds } = await trainModel<Demonstration>({
     model: subject,
     executor: options.executor,
     examples: lessonSource(agent, config),
@@ -227,14 +257,14 @@ async function warmStart(
     rule: adamw({ beta2: 0.98, weightDecay: 0.01 }),
     learningRate: warm.learning_rate,
     schedule: {
-      kind: "cosine",
+      kind: "linear",
       warmupSteps: Math.ceil(warm.steps / 20),
       totalSteps: Math.max(1, warm.steps),
       minFactor: 0.1,
     },
     steps: warm.steps,
-    batchSize: Math.max(1, Math.ceil(warm.batch_size / 2)),
-    accumulate: 2,
+    batchSize: Math.max(1, Math.ceil(warm.batch_size / PARTS)),
+    accumulate: PARTS,
     clipNorm: 1,
     logEvery: 20,
     checkpoints: {
@@ -253,10 +283,37 @@ async function warmStart(
   });
   if (ended === "interrupted") return { seconds };
   const policy: DecoderModel = { config: start.config, tensors: tensorsOf(store) };
-  await makeFolder(folder);
-  await writeAtomically(join(folder, "warm_start.json"), `${JSON.stringify({ seconds })}\n`);
-  await saveModel(folder, { ...start, ...policy });
+  await save(policy, seconds);
   return { policy, seconds };
+}
+
+/** How long a warm start took. */
+const WARM_START_FILE = "warm_start.json";
+
+/**
+ * A policy after its warm start.
+ *
+ * @throws {CheckpointError} If there is none, or its sizes or tokenizer are not those of `start`
+ */
+async function loadWarmStart(
+  folder: string,
+  start: PreparedAgent["start"],
+): Promise<{ policy: DecoderModel; seconds: number }> {
+  if (!await isThere(join(folder, "config.json"))) {
+    throw new CheckpointError(
+      `Cannot take the warm start of ${folder}: there is none. Name the folder of a run of train-agent`,
+    );
+  }
+  const { config, tensors, tokenizerJson } = await loadModel(folder);
+  const key = (...what: unknown[]): string => JSON.stringify(what);
+  if (key(config, tokenizerJson) !== key(start.config, start.tokenizerJson)) {
+    throw new CheckpointError(
+      `Cannot take the warm start of ${folder}: it has another tokenizer or other sizes. Give the data, ` +
+        "seed and agent.policy that it was made with",
+    );
+  }
+  const { seconds } = JSON.parse(await Deno.readTextFile(join(folder, WARM_START_FILE)));
+  return { policy: { config, tensors } as DecoderModel, seconds };
 }
 
 /**
@@ -418,16 +475,19 @@ export async function trainAgent(
 
 /** The main figures of an agent, for the log: the first decides which checkpoint is the best. */
 function summary({ agents: [agent] }: AgentEvaluation): EvaluationRecord {
-  return {
-    "dev return": agent.return.value,
-    ...(agent.regret && { "dev regret": agent.regret.value }),
-    "dev accuracy": agent.accuracy.value,
-    "dev retrievals": agent.retrievals.value,
-    ...(agent.retrievesOnKnown && {
-      "dev retrieves on known": agent.retrievesOnKnown.value,
-      "dev retrieves on unknown": agent.retrievesOnUnknown!.value,
-    }),
+  const figures = {
+    "dev return": agent.return,
+    "dev regret": agent.regret,
+    "dev accuracy": agent.accuracy,
+    "dev retrievals": agent.retrievals,
+    "dev retrieves on known": agent.retrievesOnKnown,
+    "dev retrieves on unknown": agent.retrievesOnUnknown,
   };
+  // What is not known, or a share of nothing, is left out.
+  return Object.fromEntries(
+    Object.entries(figures).map(([name, figure]) => [name, figure?.value ?? NaN] as const)
+      .filter(([, value]) => Number.isFinite(value)),
+  );
 }
 
 /** The same as a line. */

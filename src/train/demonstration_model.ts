@@ -7,9 +7,18 @@ import { hostTensor } from "../tensor/host_tensor.ts";
 import { imitationProgram, policyParamSpecs } from "./policy_program.ts";
 import type { TrainableModel, TrainingBatch } from "./trainable_model.ts";
 
+/** A demonstration, and what it counts. */
+export interface Demonstration extends PolicyText {
+  /**
+   * Weight of each of its choices. Default: choices of a batch count alike and their weights sum to 1. To be
+   * given where a step is taken from several batches of unlike size.
+   */
+  readonly weight?: number;
+}
+
 /**
  * A decoder that learns to choose as demonstrations do: the loss is the mean −log π over the
- * demonstrator's choices of a batch, in nats. What was put to the policy is read, never learned.
+ * demonstrator's choices of a batch, in nats, or a weighted sum. What was put to the policy is read, never learned.
  *
  * @param model Where to start; without tensors from random numbers
  * @param rules What could be chosen
@@ -19,7 +28,7 @@ export function demonstrationModel(
   model: Pick<DecoderModel, "config"> & Partial<DecoderModel>,
   rules: PolicyRules,
   options: { seed: number },
-): TrainableModel<PolicyText> {
+): TrainableModel<Demonstration> {
   const { config, tensors } = model;
   const specs = policyParamSpecs(config, false);
   return {
@@ -33,6 +42,12 @@ export function demonstrationModel(
     batch(texts): TrainingBatch {
       const { inputs, lengths, tokens, positions } = policyBatchOf(texts, config.padToken ?? 0);
       const weights = Float32Array.from(tokenMeanWeights(lengths));
+      let at = 0;
+      texts.forEach(({ weight }, i) => {
+        const end = at + lengths[i];
+        if (weight !== undefined) weights.fill(weight, at, end);
+        at = end;
+      });
       return {
         inputs: { ...inputs, weights: hostTensor("float32", weights, [weights.length]) },
         rows: {},

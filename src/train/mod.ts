@@ -1,6 +1,6 @@
 /** Trainable retrievers, their examples, and the loop that trains them. @module */
 export { bucketed, type ExampleSource } from "./bucketed.ts";
-export { demonstrationModel } from "./demonstration_model.ts";
+export { type Demonstration, demonstrationModel } from "./demonstration_model.ts";
 export type { IndexExample, IndexModel } from "./index_model.ts";
 export { lexicalIndex, type LexicalIndexOptions } from "./lexical_index.ts";
 export {

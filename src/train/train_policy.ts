@@ -1,7 +1,6 @@
 /** Policy optimisation: episodes, rewards, advantages, steps. @module */
 import {
   type AgentEnvironment,
-  episodeReturn,
   outcomeOf,
   policyBatchOf,
   policyRules,
@@ -359,7 +358,8 @@ class PolicyAtWork {
  *
  * Each iteration asks questions, G episodes each, scores them, and takes `epochs · minibatches` steps.
  * What an iteration does is a pure function of the parameters, the optimiser's state and its number, so
- * a run that was killed and resumed ends with the same bits as one that was not.
+ * a run that was killed and resumed ends with the same bits as one that was not. An abort saves the
+ * iteration it ended with: an alarm after resuming may then go back to that one.
  *
  * - PPO (Schulman et al. 2017): advantages by GAE over the sampled actions, whitened over the batch; an
  *   episode that was cut off bootstraps from its last value.
@@ -749,7 +749,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
       // Kept only where all is well, so that going back and resuming lead to the same state.
       if (record && guard.isHealthy && step % every === 0 && step < iterations) {
         kept = keep();
-        await save();
+        if (checkpoints?.every) await save();
       }
       await new Promise((resolve) => setTimeout(resolve, 0));
     }

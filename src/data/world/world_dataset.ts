@@ -15,6 +15,11 @@ export interface WorldQuestion extends Query {
 export interface WorldDatasetOptions extends WorldOptions {
   /** How many facts a question goes over. Default 1. */
   readonly hops?: 1 | 2;
+  /**
+   * Share of the facts that questions go over which are known, 0 … 1: questions of the other kinds are
+   * left out until it is so. Default: `train` has all questions, `dev` the share of the world.
+   */
+  readonly knownQuestions?: number;
   /** Most held-out questions. Default 600. */
   readonly devQuestions?: number;
 }
@@ -47,7 +52,7 @@ function chainsOf({ facts, factsOf }: World, hops: 1 | 2): number[][] {
  * - `dev` asks for known facts in that wording, and about entities that are held out: they have their
  *   documents, but no question of `train` is about them and none of their facts is an answer there. Over
  *   two hops a chain of `dev` is never asked in `train`, and what is unknown on it is held out. Each kind
- *   of chain is as frequent in `dev` as the shares of the world make it.
+ *   of chain is as frequent in `dev` as the share of known facts makes it.
  *
  * @throws {DataError} If an option is out of range
  * @example
@@ -62,13 +67,18 @@ function chainsOf({ facts, factsOf }: World, hops: 1 | 2): number[][] {
  * ```
  */
 export function worldDataset(options: WorldDatasetOptions): WorldDataset {
-  const { seed, hops = 1, devQuestions = 600, knownShare = 0.5 } = options;
+  const { seed, hops = 1, devQuestions = 600, knownShare = 0.5, knownQuestions } = options;
   if (hops !== 1 && hops !== 2) {
     throw new DataError(`Cannot ask about a world: hops is ${hops}. Give 1 or 2`);
   }
   if (!Number.isInteger(devQuestions) || devQuestions < 0) {
     throw new DataError(
       `Cannot ask about a world: devQuestions is ${devQuestions}. Give a whole number from 0 on`,
+    );
+  }
+  if (knownQuestions !== undefined && !(knownQuestions >= 0 && knownQuestions <= 1)) {
+    throw new DataError(
+      `Cannot ask about a world: knownQuestions is ${knownQuestions}. Give a share from 0 to 1`,
     );
   }
   const world = makeWorld(options);
@@ -84,8 +94,12 @@ export function worldDataset(options: WorldDatasetOptions): WorldDataset {
   });
 
   const random = randomStream({ seed, stream: "world/questions", step: hops });
-  const train: WorldQuestion[] = [];
-  const dev = new Map<string, WorldQuestion[]>();
+  const train = new Map<string, WorldQuestion[]>(), dev = new Map<string, WorldQuestion[]>();
+  const add = (part: Map<string, WorldQuestion[]>, kinds: string, more: WorldQuestion[]): void => {
+    if (!more.length) return;
+    if (!part.has(kinds)) part.set(kinds, []);
+    part.get(kinds)!.push(...more);
+  };
   for (const chain of chainsOf(world, hops)) {
     const parts = chain.map((f) => entities[facts[f].entity].part);
     const isUntold = parts.includes("heldOut"), isTold = parts.includes("unknown");
@@ -104,22 +118,29 @@ export function worldDataset(options: WorldDatasetOptions): WorldDataset {
     const isNew = isUntold || (hops === 2 && !isTold && random.int(KEPT_CHAINS) === 0);
     const kept = isNew || (hops === 1 && !isTold) ? 1 : 0;
     const kinds = parts.map((part) => part === "known" ? "known" : "unknown").join("-");
-    if (kept) dev.set(kinds, [...dev.get(kinds) ?? [], ...questions.slice(0, kept)]);
-    if (!isNew) train.push(...questions.slice(kept));
+    add(dev, kinds, questions.slice(0, kept));
+    if (!isNew) add(train, kinds, questions.slice(kept));
   }
-  const shareOf = (kinds: string): number =>
-    kinds.split("-").reduce((p, kind) => p * (kind === "known" ? knownShare : 1 - knownShare), 1);
-  const size = Math.min(
-    devQuestions,
-    ...[...dev].filter(([kinds]) => shareOf(kinds) > 0)
-      .map(([kinds, all]) => Math.floor(all.length / shareOf(kinds))),
-  );
-  const chosen = [...dev].toSorted(([a], [b]) => a < b ? -1 : 1).flatMap(([kinds, all]) =>
-    random.shuffle([...all]).slice(0, Math.round(size * shareOf(kinds)))
-  );
+  /** As many questions as possible, at most `most`, of each kind its share. */
+  const inShares = (part: Map<string, WorldQuestion[]>, share: number, most = Infinity) => {
+    const shareOf = (kinds: string): number =>
+      kinds.split("-").reduce((p, kind) => p * (kind === "known" ? share : 1 - share), 1);
+    const size = Math.min(
+      most,
+      ...[...part].filter(([kinds]) => shareOf(kinds) > 0)
+        .map(([kinds, all]) => Math.floor(all.length / shareOf(kinds))),
+    );
+    return [...part].toSorted(([a], [b]) => a < b ? -1 : 1).flatMap(([kinds, all]) =>
+      random.shuffle([...all]).slice(0, Math.round(size * shareOf(kinds)))
+    );
+  };
+  const chosen = inShares(dev, knownQuestions ?? knownShare, devQuestions);
+  const asked = knownQuestions === undefined
+    ? [...train.values()].flat()
+    : inShares(train, knownQuestions);
   return {
     documents,
-    queries: { train: random.shuffle(train), dev: random.shuffle(chosen) },
+    queries: { train: random.shuffle(asked), dev: random.shuffle(chosen) },
     world,
   };
 }

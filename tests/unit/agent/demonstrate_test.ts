@@ -159,7 +159,9 @@ function lessons(hops: 1 | 2, budget: number, count: number): Lesson[] {
   return Array.from({ length: count }, (_, step) => {
     const random = randomOf(step);
     const question = queries.train[random.int(queries.train.length)];
-    const parsed = parse(demonstrator.demonstrate(question, 0.125, random), protocol);
+    const shown = demonstrator.demonstrate(question, 0.125, random);
+    return shown.map((text) => ({ question, parsed: parse(text, protocol) }));
+  }).flat().map(({ question, parsed }) => {
     assertEquals(parsed.cost, "0.125");
     const facts = question.chain.map((f) => world.facts[f]);
     const path = facts.map(({ relation }) => relation);
@@ -330,10 +332,41 @@ Deno.test("what stands in documents only is not taught: a lesson is true no more
   }
 });
 
+Deno.test("what is known is shown both ways, which part at the first choice; what is unknown one way", () => {
+  for (const hops of [1, 2] as const) {
+    const { world, queries } = DATASETS[hops], protocol = protocolOf(2);
+    const demonstrator = worldDemonstrator(world, protocol);
+    let pairs = 0, single = 0;
+    for (let step = 0; step < 300; step++) {
+      const question = queries.train[step % queries.train.length];
+      const shown = demonstrator.demonstrate(question, 0.1, randomOf(step))
+        .map((text) => parse(text, protocol));
+      assertEquals(new Set(shown.map((one) => one.question)).size, 1);
+      const name = subjectOf(
+        shown[0].question,
+        question.chain.map((f) => world.facts[f].relation),
+      );
+      if (isKnown(world, name)) {
+        assertEquals(shown.length, 2);
+        // The first word chosen differs: one looks the first entity up, the other does not.
+        const looksUp = shown.map(({ written, documents }) =>
+          documents.length > 0 && written[0] === ""
+        );
+        assertEquals(new Set(looksUp).size, 2);
+        pairs++;
+      } else {
+        assertEquals(shown.length, hops === 1 ? 1 : shown.length);
+        single++;
+      }
+    }
+    assert(pairs > 50 && single > 50);
+  }
+});
+
 Deno.test("a lesson depends on its stream alone", () => {
   const { world, queries } = DATASETS[2], demonstrator = worldDemonstrator(world, protocolOf(2));
   const lesson = (step: number) =>
-    demonstrator.demonstrate(queries.train[3], 0.1, randomOf(step)).tokens;
+    demonstrator.demonstrate(queries.train[3], 0.1, randomOf(step))[0].tokens;
   assertEquals(lesson(1), lesson(1));
   const different = new Set(Array.from({ length: 20 }, (_, step) => `${lesson(step)}`));
   assert(different.size > 15);
@@ -365,7 +398,7 @@ function plainLessons(closedShare: number, budget: number, asked: Query): Parsed
   const demonstrator = plainDemonstrator(DOCUMENTS, protocol, { closedShare });
   return Array.from(
     { length: 300 },
-    (_, step) => parse(demonstrator.demonstrate(asked, 0.5, randomOf(step)), protocol),
+    (_, step) => parse(demonstrator.demonstrate(asked, 0.5, randomOf(step))[0], protocol),
   );
 }
 

@@ -177,7 +177,12 @@ async function assertReplays(trajectory: Trajectory, choices: Play = {}): Promis
   const { tokens, promptLength, actions, mayRetrieve, retrievals, isWellFormed } = trajectory;
   assertEquals([...tokens], row);
   assertEquals(
-    { promptLength, actions: [...actions], mayRetrieve: [...mayRetrieve], retrievals },
+    {
+      promptLength,
+      actions: [...actions],
+      mayRetrieve: [...mayRetrieve],
+      retrievals: [...retrievals],
+    },
     expected,
   );
   assertEquals([trajectory.isTruncated, trajectory.answer], [isTruncated, text]);

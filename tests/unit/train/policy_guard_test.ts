@@ -143,16 +143,14 @@ Deno.test("after an alarm the average and the best start anew", () => {
 });
 
 Deno.test("what is saved as JSON and restored goes on as if it had not been", () => {
+  const seldom = <T>(usual: T, other: T) => fc.nat(19).map((n) => n ? usual : other);
   const figures = fc.record({
-    return: fc.double({ min: -1, max: 1, noNaN: true }),
-    correctLogProbChange: fc.constantFrom(0, 0.5, -0.5),
-    kl: fc.constantFrom(0, 11),
-    truncatedShare: fc.constantFrom(0, 0.75),
-    degenerateShare: fc.constantFrom(0, 0.75),
-    isFinite: fc.oneof({ weight: 9, arbitrary: fc.constant(true) }, {
-      weight: 1,
-      arbitrary: fc.constant(false),
-    }),
+    return: fc.integer({ min: -8, max: 8 }).map((x) => x / 8),
+    correctLogProbChange: seldom(0, -0.5),
+    kl: seldom(0, 11),
+    truncatedShare: seldom(0, 0.75),
+    degenerateShare: seldom(0, 0.75),
+    isFinite: seldom(true, false),
   });
   fc.assert(fc.property(fc.array(figures, { maxLength: 12 }), fc.nat(12), (all, at) => {
     const limits = { patience: 2, returnDrop: 0.2 };

@@ -97,6 +97,8 @@ interface Shown {
   readonly chosen?: boolean;
 }
 
+/** Price from which on the teacher also shows how to guess. */
+const DEAR = 0.5;
 /** How often a lesson is about an invented entity instead of one that the agent does not know. */
 const INVENTED_SHARE = 0.5;
 
@@ -111,6 +113,9 @@ const INVENTED_SHARE = 0.5;
  * remembering then, and what is only in documents stays unknown. Half the lessons about what is unknown
  * are about entities that are invented for the lesson: of these there are too many to be remembered, so
  * that not to know something has to be recognised.
+ *
+ * Where a retrieval is dear, it shows both ways for what is unknown too: looked up, and guessed. What pays
+ * at which price is for the policy to find out, and it could not if it had never seen a guess.
  *
  * Over two hops it writes the entity between the hops, from memory or from the document, before it goes
  * on: that is the query of the second retrieval.
@@ -159,7 +164,8 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
     let last: LessonValue | undefined;
     lesson.path.forEach((relation, hop) => {
       const knows = isKnown(subject);
-      if (script.canRetrieve && (!knows || looksUp())) {
+      const isOpen = knows || lesson.cost >= DEAR;
+      if (script.canRetrieve && (!isOpen || looksUp())) {
         const stated = new Map<Relation, LessonValue>();
         script.retrieve({
           docId: "",

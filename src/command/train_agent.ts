@@ -15,9 +15,10 @@ export const trainAgentCommand: Command = {
   flags: [],
   examples: [
     { text: "The oracle world, by GRPO", line: "train-agent --config-name=train/agent_grpo" },
+    { text: "By PPO", line: "train-agent --config-name=train/agent_ppo" },
     {
-      text: "By PPO, over two hops",
-      line: "train-agent --config-name=train/agent_ppo_two_hops",
+      text: "Questions over two facts",
+      line: "train-agent --config-name=train/agent_two_hops",
     },
     {
       text: "Your own questions, with a trained index as the retriever",

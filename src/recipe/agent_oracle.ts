@@ -29,20 +29,23 @@ export interface OracleOfOptions {
   readonly base: DocumentRetriever;
 }
 
-/** Optimal agents for an agent's questions; nothing where its data is no world. */
+/**
+ * Optimal agents for an agent's questions; nothing where its data is no world, or where its reward counts
+ * more than exact match: then wrong answers earn something too, and the best return is not known.
+ */
 export async function oracleOf(
   questions: readonly Query[],
   { config: { agent }, data, base }: OracleOfOptions,
 ): Promise<WorldOracle | undefined> {
-  if (!data.world) return undefined;
   const { em, f1, rouge_l, format } = agent.reward;
+  if (!data.world || f1 !== 0 || rouge_l !== 0 || format !== 0) return undefined;
   return await worldOracle(questions as readonly WorldQuestion[], {
     world: data.world,
     retriever: base,
     // A random document is what noise gives.
     noise: agent.retriever === "random" ? 1 : agent.noise,
     budget: agent.budget,
-    reward: em + f1 + rouge_l + format,
+    reward: em,
   });
 }
 

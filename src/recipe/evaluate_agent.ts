@@ -98,6 +98,8 @@ export interface EvaluateAgentOptions {
   readonly oracle?: WorldOracle;
   /** Temperature of the policy, on whose probabilities the gate's thresholds are. Default 1. */
   readonly temperature?: number;
+  /** Can a second try bring what the first did not? Then paying again is no mistake. Default `false`. */
+  readonly isNoisy?: boolean;
   /** Seed of resampling and of random retrievers. Default 0. */
   readonly seed?: number;
   /** Resamplings behind each interval. Default 1000. */
@@ -257,7 +259,7 @@ export async function evaluateAgent(
     });
   }
   for (const { retriever, paysAgain } of probes) {
-    if (hops > 1 || budget < 2 || paysAgain <= PAYS_AGAIN) continue;
+    if (options.isNoisy || hops > 1 || budget < 2 || paysAgain <= PAYS_AGAIN) continue;
     warnings.push(
       `With the ${retriever} retriever the agent pays again on ${
         (100 * paysAgain).toFixed(0)

@@ -147,7 +147,14 @@ async function openRun(config: ResolvedConfig, data: PreparedAgent["data"]): Pro
 
 /** What the parameters of a run mean. */
 function identityOf({ start, lessons }: PreparedAgent, config: ResolvedConfig): string {
-  const { resume: _, max_minutes: __, eval_every: ___, ...agent } = config.agent;
+  const {
+    resume: _resume,
+    max_minutes: _minutes,
+    eval_every: _evaluations,
+    keep_last: _kept,
+    trajectories_every: _trajectories,
+    ...agent
+  } = config.agent;
   return createHash("sha256")
     .update(JSON.stringify([start.config, start.tokenizerJson, agent, lessons]))
     .digest("hex");

@@ -37,6 +37,8 @@ export interface CurveOptions {
   readonly title?: string;
   /** Name and unit of the vertical axis. */
   readonly label: string;
+  /** Name of the horizontal axis. Default `"step"`. */
+  readonly axis?: string;
   /** Also draw a mean over this many neighbouring points. Default: a twentieth of them. */
   readonly smooth?: number;
   /** Width in pixels. Default 640. */
@@ -78,7 +80,7 @@ export function curveSvg(points: readonly CurvePoint[], options: CurveOptions): 
     height: 320,
     marginLeft: 56,
     style: { background: "white", fontFamily: "sans-serif" },
-    x: { label: "step", grid: false },
+    x: { label: options.axis ?? "step", grid: false },
     y: { label: options.label, grid: true },
     marks: [
       ...(reference

@@ -114,10 +114,13 @@ function read(text: string, template: string, e: string): string | undefined {
 function statements(text: string, name: string, kind: string): Map<number, string> {
   const stated = new Map<number, string>();
   const sentences = text.split(/(?<=\.) /);
-  for (const sentence of sentences) {
+  for (const [i, sentence] of sentences.entries()) {
+    // Named once, then called by its first name or its kind.
+    const called = i === 0 ? name : kind === "person" ? name.split(" ")[0] : `the ${kind}`;
     const found = RELATIONS.flatMap(({ of, sentences }, relation) =>
       of !== kind ? [] : sentences.flatMap((template) => {
-        const value = read(sentence, template, name);
+        const value = read(sentence, template, called) ??
+          read(sentence, template, called[0].toUpperCase() + called.slice(1));
         return value === undefined ? [] : [{ relation, value }];
       })
     );

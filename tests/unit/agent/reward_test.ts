@@ -4,8 +4,8 @@ import {
   type EpisodeOutcome,
   episodeReturn,
   REWARD_TERMS,
-  type RewardWeights,
   type RewardTerm,
+  type RewardWeights,
   terminalReward,
 } from "../../../src/agent/mod.ts";
 import { ConfigError } from "../../../src/errors.ts";

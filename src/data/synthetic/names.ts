@@ -78,6 +78,13 @@ export interface PersonName {
   readonly pronoun: "she" | "he";
 }
 
+const isWoman: ReadonlySet<string> = new Set(WOMEN);
+
+/** The pronoun of a person of that name. */
+export function pronounOf(name: string): PersonName["pronoun"] {
+  return isWoman.has(name.split(" ")[0]) ? "she" : "he";
+}
+
 /** Draws names that were not drawn before. Some families and star systems are shared on purpose. */
 export class NameSource {
   readonly #random: RandomStream;

@@ -14,4 +14,4 @@ export {
   type WorldDatasetOptions,
   type WorldQuestion,
 } from "./world_dataset.ts";
-export { questionWordings, shortName, writeEntityDocument } from "./world_text.ts";
+export { questionWordings, shortNames, writeEntityDocument } from "./world_text.ts";

@@ -109,7 +109,11 @@ export const RELATIONS: readonly Relation[] = [
     name: "founder",
     of: "firm",
     value: "person",
-    sentences: ["{e} was founded by {v}.", "The founder of {e} was {v}.", "{v} started {e}."],
+    sentences: [
+      "{e} was founded by {v}.",
+      "The founder of {e} was {v}.",
+      "The first master of {e} was {v}.",
+    ],
     questions: [
       "Who founded {e}?",
       "Who was the founder of {e}?",
@@ -152,7 +156,11 @@ export const RELATIONS: readonly Relation[] = [
     name: "mayor",
     of: "town",
     value: "person",
-    sentences: ["The mayor of {e} is {v}.", "{e} is governed by {v}.", "{v} leads {e}."],
+    sentences: [
+      "The mayor of {e} is {v}.",
+      "{e} is governed by {v}.",
+      "At the head of {e} stands {v}.",
+    ],
     questions: [
       "Who is the mayor of {e}?",
       "Who governs {e}?",

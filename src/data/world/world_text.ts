@@ -1,5 +1,6 @@
 /** What is written and asked about entities. @module */
 import type { RandomStream } from "../../tensor/random.ts";
+import { pronounOf } from "../synthetic/names.ts";
 import type { Document } from "../types.ts";
 import type { Entity } from "./make_world.ts";
 import { type Relation, RELATIONS } from "./relations.ts";
@@ -7,14 +8,18 @@ import { type Relation, RELATIONS } from "./relations.ts";
 const fill = (template: string, e: string, v = ""): string =>
   template.replace("{e}", e).replace("{v}", v);
 
-/** How a text calls an entity that it has named before. */
-export function shortName({ name, kind }: Pick<Entity, "name" | "kind">): string {
-  return kind === "person" ? name.split(" ")[0] : `the ${kind}`;
+/**
+ * How a text calls an entity that it has named before, at the start of a sentence and within one: *She*,
+ * *her*; *The firm*, *the firm*.
+ */
+export function shortNames({ name, kind }: Pick<Entity, "name" | "kind">): [string, string] {
+  if (kind !== "person") return [`The ${kind}`, `the ${kind}`];
+  return pronounOf(name) === "she" ? ["She", "her"] : ["He", "him"];
 }
 
 /**
  * A document about an entity: its facts in random order, each in one of several wordings. The first
- * sentence has its name, the others {@linkcode shortName}.
+ * sentence has its name, the others {@linkcode shortNames}.
  *
  * @param entity The entity, of the world or invented
  * @param random Where order and wordings come from
@@ -27,9 +32,9 @@ export function writeEntityDocument(
 ): Pick<Document, "title" | "text"> {
   const own = RELATIONS.filter((relation) => relation.of === entity.kind);
   const text = random.shuffle(own).map((relation, i) => {
-    const { sentences } = relation, subject = i ? shortName(entity) : entity.name;
-    const sentence = fill(sentences[random.int(sentences.length)], subject, valueOf(relation));
-    return sentence[0].toUpperCase() + sentence.slice(1);
+    const { sentences } = relation, template = sentences[random.int(sentences.length)];
+    const subject = i ? shortNames(entity)[template.startsWith("{e}") ? 0 : 1] : entity.name;
+    return fill(template, subject, valueOf(relation));
   }).join(" ");
   return { title: entity.name, text };
 }

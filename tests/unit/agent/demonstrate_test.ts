@@ -115,13 +115,18 @@ function statements(text: string, name: string, kind: string): Map<number, strin
   const stated = new Map<number, string>();
   const sentences = text.split(/(?<=\.) /);
   for (const [i, sentence] of sentences.entries()) {
-    // Named once, then called by its first name or its kind.
-    const called = i === 0 ? name : kind === "person" ? name.split(" ")[0] : `the ${kind}`;
+    // Named once, then called by a pronoun or its kind.
+    const called = i === 0
+      ? [name]
+      : kind === "person"
+      ? ["She", "He", "her", "him"]
+      : [`The ${kind}`, `the ${kind}`];
     const found = RELATIONS.flatMap(({ of, sentences }, relation) =>
       of !== kind ? [] : sentences.flatMap((template) => {
-        const value = read(sentence, template, called) ??
-          read(sentence, template, called[0].toUpperCase() + called.slice(1));
-        return value === undefined ? [] : [{ relation, value }];
+        return called.flatMap((e) => {
+          const value = read(sentence, template, e);
+          return value === undefined ? [] : [{ relation, value }];
+        });
       })
     );
     assertEquals(found.length, 1, `about ${name}: ${sentence}`);

@@ -29,7 +29,7 @@ export const ask: Command = {
     { name: "json", description: "Write everything as JSON." },
   ],
   examples: [
-    { text: "Ask the latest agent", line: 'ask "Who founded Oldenkirk & Daughters?"' },
+    { text: "Ask the latest agent", line: 'ask "Who founded the Patient Pilgrim Company?"' },
     { text: "What if a retrieval were dear?", line: 'ask "Where was Ada Lund born?" --cost=0.9' },
   ],
   async run({ words, flags, io, config }): Promise<void> {

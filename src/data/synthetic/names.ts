@@ -141,6 +141,11 @@ export class NameSource {
     );
   }
 
+  /** `Patient Pilgrim Company`: of words that are in no name of a person or a town. */
+  guild(): string {
+    return this.#unique(() => `${this.pick(SHIP_TRAITS)} ${this.pick(SHIP_NOUNS)} Company`);
+  }
+
   /** `Ostermoor Kite Festival` or `Kite Fair of Ostermoor`. */
   festival(town: string): string {
     return this.#unique(() => {

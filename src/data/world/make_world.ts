@@ -77,9 +77,9 @@ function checkOptions({ entities, knownShare, heldOutShare }: Required<WorldOpti
   }
 }
 
-function drawName(names: NameSource, kind: EntityKind, towns: readonly string[]): string {
+function drawName(names: NameSource, kind: EntityKind): string {
   if (kind === "town") return names.town();
-  return kind === "firm" ? names.company(names.pick(towns)) : names.person().name;
+  return kind === "firm" ? names.guild() : names.person().name;
 }
 
 /** Exactly the given shares of `count` entities, in random order. */
@@ -119,7 +119,6 @@ export function makeWorld(options: WorldOptions): World {
   const stream = (purpose: string) =>
     randomStream({ seed, stream: `world/${purpose}`, step: count });
   const names = new NameSource(stream("names"), count);
-  const towns: string[] = [];
   const parts = stream("parts");
   const sizes: [EntityKind, number][] = [
     ["town", Math.round(count * SHARES.town)],
@@ -128,11 +127,7 @@ export function makeWorld(options: WorldOptions): World {
   sizes.push(["person", count - sizes[0][1] - sizes[1][1]]);
   const entities = sizes.flatMap(([kind, size]) => {
     const partsOfKind = drawParts(size, { knownShare, heldOutShare }, parts);
-    return partsOfKind.map((part): Entity => {
-      const name = drawName(names, kind, towns);
-      if (kind === "town") towns.push(name);
-      return { name, kind, part };
-    });
+    return partsOfKind.map((part): Entity => ({ name: drawName(names, kind), kind, part }));
   });
   const byKind = Map.groupBy(entities.keys(), (i) => entities[i].kind);
   const values = stream("values");
@@ -154,6 +149,6 @@ export function makeWorld(options: WorldOptions): World {
     relations: RELATIONS,
     facts,
     factsOf,
-    inventName: (kind, random) => drawName(new NameSource(random, count, names), kind, towns),
+    inventName: (kind, random) => drawName(new NameSource(random, count, names), kind),
   };
 }

@@ -270,6 +270,28 @@ Deno.test("without warm start and iterations a run leaves the policy that it beg
     assertEquals(policy.tensors, warm.tensors);
   }));
 
+Deno.test("a warm start of another run is taken, if it is of the same kind", () =>
+  withFolder(async (folder) => {
+    const one = ["agent.iterations=0", "agent.warm_start.steps=5"];
+    const { run } = await trainTinyAgent(folder, one);
+    const from = [...one, `agent.warm_start.from=${run.path}`];
+    const other = await trainTinyAgent(join(folder, "b"), from);
+    const tensorsOf = async (of: typeof run, name: string) =>
+      (await loadModel(of.file(name))).tensors;
+    assertEquals(await tensorsOf(other.run, "warm_start"), await tensorsOf(run, "warm_start"));
+    assertEquals(await tensorsOf(other.run, "policy"), await tensorsOf(run, "policy"));
+    await assertRejects(
+      () => trainTinyAgent(join(folder, "c"), [...from, "agent.policy.width=32"]),
+      CheckpointError,
+      "it has another tokenizer or other sizes",
+    );
+    await assertRejects(
+      () => trainTinyAgent(join(folder, "d"), [...one, `agent.warm_start.from=${folder}/c/agent`]),
+      CheckpointError,
+      "Cannot take the warm start of",
+    );
+  }));
+
 /** Fails unless the steps tell what the tokens of the episode say. */
 function assertSteps(steps: readonly AgentStep[], { trajectory }: Asked, agent: OpenedAgent): void {
   const { protocol } = agent.environment, { ids } = protocol;
@@ -454,6 +476,9 @@ Deno.test("a pretrained decoder gets the agent's tokens, and trains on", () =>
     assert(policy.valueHead);
     await using agent = await openAgent(run);
     assertEquals((await agent.ask("who sleeps ?")).trajectory.promptLength, 8);
+    // Resumed, it goes on from its own warm start.
+    const again = await trainTinyAgent(folder, [...overrides, `agent.resume=${run.path}`]);
+    assertEquals([again.ended, again.iterations], ["finished", 1]);
 
     await saveModel(join(folder, "t5"), tinyModel("t5"));
     await assertRejects(
@@ -539,12 +564,18 @@ Deno.test("the best possible agent: what is known, what can be looked up, what c
     const p = 0.5 + 0.5 / 30, looked = p + (1 - p) * guess - 0.25;
     assertAlmostEquals(value, isKnown ? 1 : Math.max(guess, looked), FLOAT64);
   }
-  // Rewards add up to what a right answer earns.
-  const [first] = await valuesOf(0.25, "agent.retriever=exact", "agent.reward.f1=0.5");
-  assertEquals(first.value, exact[0].isKnown ? 1.5 : 1.25);
+  const [first] = await valuesOf(0.25, "agent.retriever=exact", "agent.reward.em=2");
+  assertEquals(first.value, exact[0].isKnown ? 2 : 1.75);
 
   const synthetic = tinyAgentConfig("unused", ["data=synthetic", "data.documents=20"]);
   const data = await loadAgentData(synthetic);
   const { base } = await prepareRetriever(synthetic.agent, data.documents);
   assertEquals(await oracleOf(data.queries.dev, { config: synthetic, data, base }), undefined);
+  // Where a wrong answer earns something too, the best return is not known.
+  for (const reward of ["f1", "rouge_l", "format"]) {
+    const config = tinyAgentConfig("unused", [`agent.reward.${reward}=0.5`]);
+    const inWorld = await loadAgentData(config);
+    const { dev } = inWorld.queries;
+    assertEquals(await oracleOf(dev, { config, data: inWorld, base }), undefined);
+  }
 });

@@ -292,6 +292,8 @@ Deno.test("warnings: it pays for nothing again and again; simpler agents earn mo
   assertEquals((await evaluate(stubborn, { hops: 2 })).warnings, [
     "An agent that retrieves never earns more (1.000) than this one (0.500)",
   ]);
+  // Where what is found is noisy, to ask again is no mistake either.
+  assertEquals((await evaluate(stubborn, { isNoisy: true })).warnings.length, 2);
   // What does not know what it could look up.
   const lazy: Behaviour = ({ question, read }) => ({
     retrieveProb: 0.01,

@@ -99,8 +99,6 @@ interface Shown {
 
 /** Price from which on the teacher also shows how to guess. */
 const DEAR = 0.5;
-/** How often a lesson is about an invented entity instead of one that the agent does not know. */
-const INVENTED_SHARE = 0.5;
 
 /**
  * A teacher in a world, optimal where a retrieval costs nothing: it looks up what is not known by heart.
@@ -110,9 +108,9 @@ const INVENTED_SHARE = 0.5;
  *
  * Documents of its lessons are written anew with random values, and the answer is what stands there
  * (as in Longpre et al. 2021, "Entity-based knowledge conflicts"). Reading cannot be replaced by
- * remembering then, and what is only in documents stays unknown. Half the lessons about what is unknown
- * are about entities that are invented for the lesson: of these there are too many to be remembered, so
- * that not to know something has to be recognised.
+ * remembering then, and what is only in documents stays unknown. In the place of the world's unknown
+ * entities, lessons are about ones that are invented for them: of these there are too many to be
+ * remembered, so that not to know something has to be recognised.
  *
  * Where a retrieval is dear, it shows both ways for what is unknown too: looked up, and guessed. What pays
  * at which price is for the policy to find out, and it could not if it had never seen a guess.
@@ -137,9 +135,9 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
     kind,
     name: world.inventName(kind, random),
   });
-  /** Sometimes another one that nobody knows, in the place of one that the agent does not know. */
+  /** Another one that nobody knows, in the place of one that the agent does not know. */
   const varied = (subject: Subject, random: RandomStream): Subject =>
-    !isKnown(subject) && random.uniform() < INVENTED_SHARE ? invent(subject.kind, random) : subject;
+    isKnown(subject) ? subject : invent(subject.kind, random);
   const drawValue = ({ value }: Relation, random: RandomStream): LessonValue => {
     if (typeof value !== "string") return { value: value[random.int(value.length)] };
     const candidates = open.get(value)!;

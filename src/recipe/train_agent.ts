@@ -206,6 +206,7 @@ export function evaluationOptions(
     reward: agent.reward,
     hops: data.world ? config.data.world.hops : 1,
     oracle,
+    isNoisy: agent.noise > 0,
     temperature: agent.temperature,
     seed,
     resamples: evaluation.bootstrap_samples,

@@ -14,7 +14,7 @@ import time
 
 import torch
 import transformers
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
 
 folder, threads, rules = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 retrieve, answer, end, pad = (rules[name] for name in ("retrieve", "answer", "end", "pad"))
@@ -30,50 +30,63 @@ class Budget(LogitsProcessor):
 
     def __call__(self, input_ids, scores):
         has_answered = (input_ids[:, self.start:] == answer).any(1)
-        scores[:, retrieve].masked_fill_(self.is_used_up | has_answered, -torch.inf)
+        scores[:, retrieve].masked_fill_(has_answered | self.is_used_up, -torch.inf)
         return scores
 
 
-def turn(texts, retrievals):
-    """What the policy writes behind each text, up to a retrieval, the end or the most there may be."""
-    width = max(map(len, texts))
-    ids = torch.tensor([[pad] * (width - len(text)) + text for text in texts])
-    is_token = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts])
-    is_used_up = torch.tensor([count >= rules["budget"] for count in retrievals])
-    written = model.generate(
-        input_ids=ids,
-        attention_mask=is_token,
-        max_new_tokens=rules["turn_tokens"],
-        do_sample=False,
-        pad_token_id=pad,
-        eos_token_id=[retrieve, end],
-        suppress_tokens=rules["forbidden"],
-        logits_processor=LogitsProcessorList([Budget(is_used_up, width)]),
-    )[:, width:].tolist()
-    # The pad token is forbidden: it stands only behind the end.
-    return [row[:row.index(pad)] if pad in row else row for row in written]
+def padded(rows):
+    """Rows padded on the left, and 1 where a token stands."""
+    width = max(map(len, rows))
+    ids = [[pad] * (width - len(row)) + row for row in rows]
+    return torch.tensor(ids), torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+
+
+def written(row):
+    """The pad token is forbidden: it stands only behind the end."""
+    return row[:row.index(pad)] if pad in row else row
 
 
 def play(prompts, rows):
     """Asks for documents by yielding; returns the texts."""
     texts = [list(prompt) for prompt in prompts]
-    waiting = sorted(range(len(texts)), key=lambda e: len(texts[e]))
-    # Full batches of similar length: everybody's first turn, then the second of those that have one.
-    retrievals = 0
-    while waiting:
-        asking = []
-        for at in range(0, len(waiting), rows):
-            batch = waiting[at:at + rows]
-            written = turn([texts[e] for e in batch], [retrievals] * len(batch))
-            for e, tokens in zip(batch, written):
+    by_length = sorted(range(len(texts)), key=lambda e: len(texts[e]))
+    for at in range(0, len(texts), rows):
+        batch = by_length[at:at + rows]
+        ids, is_token = padded([texts[e] for e in batch])
+        cache = DynamicCache(config=model.config)
+        retrievals = 0
+        while True:
+            width = ids.shape[1]
+            is_used_up = retrievals >= rules["budget"]
+            ids = model.generate(
+                input_ids=ids,
+                attention_mask=is_token,
+                past_key_values=cache,
+                max_new_tokens=rules["turn_tokens"],
+                do_sample=False,
+                pad_token_id=pad,
+                eos_token_id=[retrieve, end],
+                suppress_tokens=rules["forbidden"],
+                logits_processor=LogitsProcessorList([Budget(is_used_up, width)]),
+            )
+            new = [written(row) for row in ids[:, width:].tolist()]
+            for e, tokens in zip(batch, new):
                 texts[e] += tokens
-                if tokens[-1] == retrieve:
-                    asking.append((e, retrievals, tokens[:-1]))
-        if asking:
-            for (e, _, _), given in zip(asking, (yield asking)):
-                texts[e] += given
-        retrievals += 1
-        waiting = sorted((e for e, _, _ in asking), key=lambda e: len(texts[e]))
+            going = [i for i, tokens in enumerate(new) if tokens[-1] == retrieve]
+            if not going:
+                break
+            given = yield [(batch[i], retrievals, new[i][:-1]) for i in going]
+            if len(going) < len(batch):
+                cache.batch_select_indices(torch.tensor(going))
+            # What stands behind a retrieve token, while others of the batch wrote on, is padding.
+            is_new = torch.tensor([[int(t < len(new[i])) for t in range(ids.shape[1] - width)] for i in going])
+            given_ids, is_given = padded(given)
+            ids = torch.cat([ids[going], given_ids], 1)
+            is_token = torch.cat([is_token[going], is_new, is_given], 1)
+            batch = [batch[i] for i in going]
+            for e, tokens in zip(batch, given):
+                texts[e] += tokens
+            retrievals += 1
     return texts
 
 

@@ -10,7 +10,7 @@ import {
 } from "../data/world/mod.ts";
 import { DataError } from "../errors.ts";
 import type { RandomStream } from "../tensor/random.ts";
-import type { PolicyText } from "./policy_text.ts";
+import type { Lesson } from "./policy_text.ts";
 import type { AgentProtocol } from "./protocol.ts";
 
 /** Shows how a question can be answered. */
@@ -22,7 +22,7 @@ export interface Demonstrator {
    * @param cost Price of a retrieval, as shown to the policy
    * @param random Where the teacher's free choices come from
    */
-  demonstrate(question: Query, cost: number, random: RandomStream): PolicyText[];
+  demonstrate(question: Query, cost: number, random: RandomStream): Lesson[];
 }
 
 /** Puts the tokens of an episode together. */
@@ -30,6 +30,9 @@ class Script {
   readonly tokens: number[];
   readonly actions: number[] = [];
   readonly mayRetrieve: number[] = [];
+  readonly isTied: number[] = [];
+  /** Whether another choice than the next is as good. */
+  isUndecided = false;
   readonly #protocol: AgentProtocol;
   #left: number;
 
@@ -43,6 +46,8 @@ class Script {
     for (const token of tokens) {
       this.actions.push(this.tokens.length);
       this.mayRetrieve.push(Number(mayRetrieve));
+      this.isTied.push(Number(this.isUndecided));
+      this.isUndecided = false;
       this.tokens.push(token);
     }
   }
@@ -60,12 +65,12 @@ class Script {
     this.tokens.push(...this.#protocol.document(document, --this.#left));
   }
 
-  answer(text: string): PolicyText {
+  answer(text: string): Lesson {
     const { ids } = this.#protocol;
     this.#choose([ids.answer], this.canRetrieve);
     this.#choose([...this.#protocol.words(text), ids.end], false);
-    const { tokens, actions, mayRetrieve } = this;
-    return { tokens, actions, mayRetrieve };
+    const { tokens, actions, mayRetrieve, isTied } = this;
+    return { tokens, actions, mayRetrieve, isTied };
   }
 }
 
@@ -84,7 +89,7 @@ interface LessonValue {
 }
 
 /** What a lesson is about. */
-interface Lesson {
+interface Topic {
   readonly query: string;
   readonly cost: number;
   readonly asked: Subject;
@@ -93,7 +98,7 @@ interface Lesson {
 
 /** An episode, and its first choice between two equally good moves: whether it looked something up. */
 interface Shown {
-  readonly text: PolicyText;
+  readonly text: Lesson;
   readonly chosen?: boolean;
 }
 
@@ -151,10 +156,11 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
     return { value, subject: valueEntity === undefined ? undefined : subjectOf(valueEntity) };
   };
   /** One way to answer. The first of its choices between two equally good moves may be given. */
-  const show = (lesson: Lesson, random: RandomStream, first?: boolean): Shown => {
+  const show = (lesson: Topic, random: RandomStream, first?: boolean): Shown => {
     const script = new Script(protocol, lesson.query, lesson.cost);
     let subject = lesson.asked, chosen: boolean | undefined;
     const looksUp = (): boolean => {
+      script.isUndecided = true;
       const choice = chosen === undefined && first !== undefined ? first : random.int(2) === 0;
       chosen ??= choice;
       return choice;
@@ -182,7 +188,7 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
     return { text: script.answer(last!.value), chosen };
   };
   return {
-    demonstrate(question, cost, random): PolicyText[] {
+    demonstrate(question, cost, random): Lesson[] {
       const { chain } = question as WorldQuestion;
       if (!Array.isArray(chain)) {
         throw new DataError(
@@ -193,7 +199,7 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
       const named = subjectOf(facts[chain[0]].entity), asked = varied(named, random);
       const wordings = questionWordings(asked.name, path);
       const query = asked === named ? question.query : wordings[random.int(wordings.length)];
-      const lesson: Lesson = { query, cost, asked, path };
+      const lesson: Topic = { query, cost, asked, path };
       const { text, chosen } = show(lesson, random);
       return chosen === undefined ? [text] : [text, show(lesson, random, !chosen).text];
     },
@@ -221,13 +227,14 @@ export function plainDemonstrator(
 ): Demonstrator {
   const byId = new Map(documents.map((document) => [document.docId, document]));
   return {
-    demonstrate({ queryId, query, docIds, answers }, cost, random): PolicyText[] {
+    demonstrate({ queryId, query, docIds, answers }, cost, random): Lesson[] {
       if (!answers.length) {
         throw new DataError(`Cannot demonstrate the question ${queryId}: it has no answer`);
       }
       const script = new Script(protocol, query, cost);
       const right = docIds.flatMap((docId) => byId.get(docId) ?? []);
       const isClosed = random.uniform() < options.closedShare;
+      script.isUndecided = right.length > 0 && script.canRetrieve;
       if (right.length && !isClosed && script.canRetrieve) {
         script.retrieve(right[random.int(right.length)]);
       }

@@ -35,7 +35,12 @@ export {
   type SearchErrors,
   searchErrors,
 } from "./oracle.ts";
-export { policyBatchOf, type PolicyBatchTensors, type PolicyText } from "./policy_text.ts";
+export {
+  type Lesson,
+  policyBatchOf,
+  type PolicyBatchTensors,
+  type PolicyText,
+} from "./policy_text.ts";
 export {
   AGENT_TOKENS,
   type AgentProtocol,

@@ -14,6 +14,12 @@ export interface PolicyText {
   readonly mayRetrieve: ArrayLike<number>;
 }
 
+/** A teacher's episode. */
+export interface Lesson extends PolicyText {
+  /** [T] 1 where another choice was as good. */
+  readonly isTied: ArrayLike<number>;
+}
+
 /** Tensors of {@linkcode policyBatchOf}. */
 export interface PolicyBatchTensors {
   /** `inputIds`, `isToken`, `states`, `actions`, `mayRetrieve`, as a policy's programs want them. */

@@ -389,6 +389,11 @@ const agent = section("The agent: a policy that answers, and decides when to ret
   }),
   questions: whole("Questions of an iteration.", { min: 1, max: 65_536, preset: 64 }),
   group_size: whole("Episodes per question.", { min: 1, max: 1024, preset: 4 }),
+  lessons: whole("Lessons of the teacher that are replayed in each step; 0 means none.", {
+    min: 0,
+    max: 65_536,
+    preset: 64,
+  }),
   epochs: whole("Passes over the episodes of an iteration (not reinforce).", {
     min: 1,
     max: 100,

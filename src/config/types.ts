@@ -304,6 +304,8 @@ export interface AgentConfig {
   readonly questions: number;
   /** Episodes per question. Default: 4. */
   readonly group_size: number;
+  /** Lessons of the teacher that are replayed in each step; 0 means none. Default: 64. */
+  readonly lessons: number;
   /** Passes over the episodes of an iteration (not reinforce). Default: 1. */
   readonly epochs: number;
   /** Steps per pass (not reinforce). Default: 4. */

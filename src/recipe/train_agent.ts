@@ -1,7 +1,7 @@
 /** The agent journey: warm start by a teacher, then policy optimisation on its own episodes. @module */
 import { createHash } from "node:crypto";
 import { join } from "@std/path";
-import { policyRules, type PolicyText } from "../agent/mod.ts";
+import { type Lesson, policyRules } from "../agent/mod.ts";
 import { printConfig, type ResolvedConfig } from "../config/mod.ts";
 import { corpusFingerprint, DocumentStore, makeFolder, writeAtomically } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
@@ -98,33 +98,69 @@ function cutsOf(lengths: readonly number[], parts: number): number[] {
 }
 
 /** Lessons of a step, in parts by length: a pure function of the step's number. */
-function lessonSource(
+function drawLessons(
   { teacher, lessons }: PreparedAgent,
   { seed, agent: { costs } }: ResolvedConfig,
+  { stream, step, size }: { stream: string; step: number; size: number },
+): Lesson[][] {
+  const random = randomStream({ seed, stream, step });
+  const texts: Lesson[] = [];
+  while (texts.length < size) {
+    const question = lessons[random.int(lessons.length)];
+    texts.push(...teacher.demonstrate(question, costs[random.int(costs.length)], random));
+  }
+  texts.length = size;
+  texts.sort((a, b) => a.tokens.length - b.tokens.length);
+  const cuts = cutsOf(texts.map(({ tokens }) => tokens.length), PARTS);
+  return cuts.map((end, p) => texts.slice(cuts[p - 1] ?? 0, end));
+}
+
+/** Lessons of the warm start. A step takes the mean over its parts, so that each choice counts alike. */
+function lessonSource(
+  agent: PreparedAgent,
+  config: ResolvedConfig,
 ): { batch(index: number, size: number): readonly Demonstration[] } {
   let held: { step: number; parts: Demonstration[][] } | undefined;
   return {
     batch(index, size): readonly Demonstration[] {
       const step = Math.floor(index / PARTS);
       if (held?.step !== step) {
-        const random = randomStream({ seed, stream: "agent/lessons", step });
-        const texts: PolicyText[] = [];
-        while (texts.length < PARTS * size) {
-          const question = lessons[random.int(lessons.length)];
-          texts.push(...teacher.demonstrate(question, costs[random.int(costs.length)], random));
-        }
-        texts.length = PARTS * size;
-        texts.sort((a, b) => a.tokens.length - b.tokens.length);
-        const choices = texts.reduce((sum, { actions }) => sum + actions.length, 0);
-        // A step takes the mean over its parts.
-        const weighted = texts.map((text) => ({ ...text, weight: PARTS / choices }));
-        const cuts = cutsOf(texts.map(({ tokens }) => tokens.length), PARTS);
-        held = { step, parts: cuts.map((end, p) => weighted.slice(cuts[p - 1] ?? 0, end)) };
+        const parts = drawLessons(agent, config, {
+          stream: "agent/lessons",
+          step,
+          size: PARTS * size,
+        });
+        const choices = parts.flat().reduce((sum, { actions }) => sum + actions.length, 0);
+        const weight = PARTS / choices;
+        const weighted = parts.map((part) =>
+          part.map(({ tokens, actions, mayRetrieve }) => ({ tokens, actions, mayRetrieve, weight }))
+        );
+        // Of very few texts there may be fewer parts; one of them counts nothing a second time.
+        while (weighted.length < PARTS) weighted.push([{ ...weighted[0][0], weight: 0 }]);
+        held = { step, parts: weighted };
       }
-      // Of very few texts there may be fewer parts; one of them counts nothing a second time.
-      return held.parts[index % PARTS] ??
-        held.parts[0].slice(0, 1).map((t) => ({ ...t, weight: 0 }));
+      return held.parts[index % PARTS];
     },
+  };
+}
+
+/**
+ * Lessons that are replayed while the policy is optimised. Choices between equally good moves are left
+ * out: they are what the policy is to find out by itself.
+ */
+function replaySource(
+  agent: PreparedAgent,
+  config: ResolvedConfig,
+): ((step: number) => readonly (readonly Demonstration[])[]) | undefined {
+  const size = config.agent.lessons;
+  if (size === 0) return undefined;
+  return (step) => {
+    const parts = drawLessons(agent, config, { stream: "agent/replay", step, size });
+    const choices = parts.flat().reduce(
+      (sum, { isTied }) => sum + Array.from(isTied).filter((tied) => !tied).length,
+      0,
+    );
+    return parts.map((part) => part.map((lesson) => ({ ...lesson, weight: 1 / choices })));
   };
 }
 
@@ -421,6 +457,7 @@ export async function trainAgent(
       klTarget: choices.kl_target ?? undefined,
       temperature: choices.temperature,
       slots: choices.slots,
+      lessons: replaySource(agent, config),
       seed,
       maxMinutes: choices.max_minutes ?? undefined,
       oracleReturn: oracle && ((question, cost) => oracle(question, cost).value),

@@ -14,6 +14,8 @@ export interface Demonstration extends PolicyText {
    * given where a step is taken from several batches of unlike size.
    */
   readonly weight?: number;
+  /** [T] 1 where a choice is not to be learned. Default: nowhere. */
+  readonly isTied?: ArrayLike<number>;
 }
 
 /**
@@ -22,15 +24,15 @@ export interface Demonstration extends PolicyText {
  *
  * @param model Where to start; without tensors from random numbers
  * @param rules What could be chosen
- * @param options Seed of random numbers
+ * @param options Seed of random numbers; whether a value head stands among the parameters, untouched
  */
 export function demonstrationModel(
   model: Pick<DecoderModel, "config"> & Partial<DecoderModel>,
   rules: PolicyRules,
-  options: { seed: number },
+  options: { seed: number; hasValues?: boolean },
 ): TrainableModel<Demonstration> {
   const { config, tensors } = model;
-  const specs = policyParamSpecs(config, false);
+  const specs = policyParamSpecs(config, options.hasValues ?? false);
   return {
     family: config.family,
     specs,
@@ -43,9 +45,10 @@ export function demonstrationModel(
       const { inputs, lengths, tokens, positions } = policyBatchOf(texts, config.padToken ?? 0);
       const weights = Float32Array.from(tokenMeanWeights(lengths));
       let at = 0;
-      texts.forEach(({ weight }, i) => {
+      texts.forEach(({ weight, isTied }, i) => {
         const end = at + lengths[i];
         if (weight !== undefined) weights.fill(weight, at, end);
+        for (let t = 0; isTied && t < lengths[i]; t++) if (isTied[t]) weights[at + t] = 0;
         at = end;
       });
       return {

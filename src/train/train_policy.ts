@@ -40,6 +40,7 @@ import {
 } from "../runtime/mod.ts";
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import { randomStream } from "../tensor/random.ts";
+import { type Demonstration, demonstrationModel } from "./demonstration_model.ts";
 import { type GuardLimits, PolicyGuard } from "./policy_guard.ts";
 import {
   type PolicyAlgorithm,
@@ -178,6 +179,12 @@ export interface TrainPolicyOptions {
   readonly seed: number;
   /** Stop after this much time even if iterations are left. */
   readonly maxMinutes?: number;
+  /**
+   * Lessons of a teacher that are replayed in every step beside the episodes, so that nothing of the warm
+   * start is forgotten (as in Ouyang et al. 2022, where pretraining is mixed in): a pure function of the
+   * step, in parts. Weights count as those of the loss do, whose sum is 1.
+   */
+  readonly lessons?: (step: number) => readonly (readonly Demonstration[])[];
   /** When to go back. */
   readonly guard?: GuardLimits;
   /** Best possible return of a question at a price, where it can be known. */
@@ -421,6 +428,11 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     policyLossProgram(model.config, specs, rules, { ...options.loss, algorithm }),
     store,
   );
+  const school = options.lessons && demonstrationModel(model, rules, {
+    seed,
+    hasValues: algorithm === "ppo",
+  });
+  const learn = school && await createTrainStep(executor, school.trainingProgram, store);
   const slots = await openDecoderSlots(work.policy, {
     executor,
     slots: Math.min(options.slots ?? 64, Q * G),
@@ -577,7 +589,19 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
           : (sums[name] ?? 0) + data[0] * count / total;
       }
     }
-    const { gradNorm, isApplied } = optimizer.step(learningRate, { clipNorm, scale: parts.length });
+    const lessons = options.lessons?.(optimizer.updates) ?? [];
+    for (const part of lessons) {
+      const { inputs } = school!.batch(part);
+      await learn!.step(inputs, {
+        random: { seed, stream: "agent/lessons", step: optimizer.updates },
+      });
+      optimizer.accumulate();
+    }
+    // An accumulated step takes a mean; the parts are to be added up.
+    const { gradNorm, isApplied } = optimizer.step(learningRate, {
+      clipNorm,
+      scale: parts.length + lessons.length,
+    });
     return { statistics: sums, gradNorm, isApplied };
   };
 
@@ -774,6 +798,6 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     };
   } finally {
     progress.done();
-    await Promise.all([train.dispose(), scores.dispose(), slots.dispose()]);
+    await Promise.all([train.dispose(), scores.dispose(), slots.dispose(), learn?.dispose()]);
   }
 }

@@ -140,7 +140,7 @@ Deno.test("all problems of all layers are reported at once, with key, range and 
       problems.sort(),
       [
         "data: there is no file data/squadd.yaml; did you mean squad_dsi? " +
-        "(there are: beir, jsonl, squad_dsi, synthetic) (command line)",
+        "(there are: beir, jsonl, squad_dsi, synthetic, world) (command line)",
         'device.executor: must be one of onnx, onnx-worker, wasm, cpu, is "gpu" (command line)',
         "evaluation.beam: must be a whole number from 1 to 1000, is 100000 (command line)",
         "oops: is not an override: write section.key=value, such as training.max_steps=10",

@@ -3,7 +3,7 @@
  * weights, interleaved in one run, tokens compared.
  *
  *     deno run -A --v8-flags=--expose-gc bench/rollout.ts [--policy=RUN/policy] [--python=python3]
- *         [--rounds=5] [--episodes=512] [--slots=64,16] [--layers=17] [--wide-episodes=128] [--threads=2]
+ *         [--rounds=5] [--episodes=512] [--slots=64,16] [--layers=17] [--wide-episodes=256] [--threads=2]
  *         [--live]
  *
  * Greedy episodes in the world of data=world, questions of its training and dev parts in turn. The policy
@@ -56,7 +56,7 @@ const options = parseArgs(Deno.args, {
     episodes: "512",
     slots: "64,16",
     layers: "17",
-    "wide-episodes": "128",
+    "wide-episodes": "256",
     threads: String(navigator.hardwareConcurrency),
   },
 });
@@ -264,9 +264,14 @@ async function measure(
   else console.log(`peer: ${Object.entries(peer.hello).map((pair) => pair.join(" ")).join(", ")}`);
   const theirs = async (rows: number, all: readonly EpisodeRequest[]): Promise<Played> => {
     const prompts = all.map(({ question, cost }) => protocol.prompt(question.query, cost));
-    let reply = await peer!.ask({ do: "play", prompts, rows });
+    const ask = async (question: Question): Promise<Answer> => {
+      const reply = await peer!.ask(question);
+      if (!reply) throw new Error("transformers stopped (DEBUG=1 shows why)");
+      return reply;
+    };
+    let reply = await ask({ do: "play", prompts, rows });
     while (reply.find) {
-      reply = await peer!.ask({ do: "found", given: await documentsFor(reply.find, all) });
+      reply = await ask({ do: "found", given: await documentsFor(reply.find, all) });
     }
     return reply;
   };

@@ -79,7 +79,8 @@ def play(prompts, rows):
             if len(going) < len(batch):
                 cache.batch_select_indices(torch.tensor(going))
             # What stands behind a retrieve token, while others of the batch wrote on, is padding.
-            is_new = torch.tensor([[int(t < len(new[i])) for t in range(ids.shape[1] - width)] for i in going])
+            columns = ids.shape[1] - width
+            is_new = torch.tensor([[int(t < len(new[i])) for t in range(columns)] for i in going])
             given_ids, is_given = padded(given)
             ids = torch.cat([ids[going], given_ids], 1)
             is_token = torch.cat([is_token[going], is_new, is_given], 1)

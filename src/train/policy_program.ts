@@ -94,14 +94,16 @@ export function imitationProgram(
     name: `${config.family}_imitation`,
     inputs: { ...parameters(specs), ...BATCH, ...perAction("weights") },
     run: (x) => {
-      const { logProbs } = outputsOf(x, config, rules, {
+      const { logProbs, values } = outputsOf(x, config, rules, {
         embedding: config.embeddingDropout,
         attention: config.attentionDropout,
         residual: config.residualDropout,
       });
       const ones = named(tf.onesLike(x.weights), "N", {});
       const weights = named(x.weights, "N", {});
-      return { loss: reinforceLoss({ logProbs, advantages: ones, weights }) };
+      const loss = reinforceLoss({ logProbs, advantages: ones, weights }) as Tensor;
+      // A value head has nothing to learn here, but every parameter has a gradient.
+      return { loss: values ? tf.add(loss, tf.mul(tf.sum(values as Tensor), 0)) : loss };
     },
   };
 }

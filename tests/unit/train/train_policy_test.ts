@@ -2,7 +2,12 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
-import { policyRules, type PolicyText, type Trajectory } from "../../../src/agent/mod.ts";
+import {
+  plainDemonstrator,
+  policyRules,
+  type PolicyText,
+  type Trajectory,
+} from "../../../src/agent/mod.ts";
 import type { Query } from "../../../src/data/mod.ts";
 import { CheckpointError, ConfigError, DataError, DeepragError } from "../../../src/errors.ts";
 import {
@@ -23,6 +28,7 @@ import {
 import type { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import {
   actionRewards,
+  type Demonstration,
   demonstrationModel,
   isDegenerate,
   policyParamSpecs,
@@ -31,8 +37,9 @@ import {
   type TrainPolicyOptions,
   type TrainPolicyResult,
 } from "../../../src/train/mod.ts";
+import { randomStream } from "../../../src/tensor/random.ts";
 import { withFolder } from "../../with_folder.ts";
-import { QUESTIONS, tinyEnvironment, tinyPolicy } from "../agent/_tiny_agent.ts";
+import { DOCUMENTS, QUESTIONS, tinyEnvironment, tinyPolicy } from "../agent/_tiny_agent.ts";
 import { TOKENS } from "../hub/_tiny_pretrained.ts";
 import { ids as rowOf, paramsOf } from "../model/_tiny_decoder.ts";
 
@@ -135,6 +142,20 @@ const ALGORITHMS: [string, Partial<TrainPolicyOptions>][] = [
   ["dr_grpo", { algorithm: "grpo", normalization: "dr_grpo" }],
   ["reinforce", { algorithm: "reinforce" }],
 ];
+
+/** Two batches of lessons for a step; some choices are not to be learned. */
+function lessonsAt(step: number): Demonstration[][] {
+  const random = randomStream({ seed: 1, stream: "lessons", step });
+  const teacher = plainDemonstrator(DOCUMENTS, ENVIRONMENT.protocol, { closedShare: 0.5 });
+  const [first, ...others] = QUESTIONS.slice(0, 3)
+    .flatMap((question) => teacher.demonstrate(question, 0.1, random))
+    .map((lesson, i) => ({
+      ...lesson,
+      isTied: Array.from(lesson.actions, (_, t) => Number(t === i % 2)),
+      weight: 0.02,
+    }));
+  return [[first], others];
+}
 
 /** Rewards by the words of the specification. */
 function rewardsByHand({ trajectory }: ScoredTrajectory): number[] {
@@ -336,8 +357,15 @@ Deno.test("a text repeats itself if up to four tokens stand there four times in 
   );
 });
 
-for (const [name, options] of ALGORITHMS) {
-  Deno.test(`${name}: advantages, weights and the first step, worked out by hand`, async () => {
+for (
+  const [title, name, options] of ALGORITHMS.flatMap(([name, options]) =>
+    [
+      [name, name, options],
+      [`${name} with lessons`, name, { ...options, lessons: lessonsAt }],
+    ] as [string, string, Partial<TrainPolicyOptions>][]
+  )
+) {
+  Deno.test(`${title}: advantages, weights and the first step, worked out by hand`, async () => {
     const once = { ...options, iterations: 1, epochs: 1, minibatches: 1 };
     const { scored, lines: [line], result } = await train(once);
     const episodes = scored.get(1)!, { advantages, weights } = byHand(name, episodes);
@@ -361,7 +389,7 @@ for (const [name, options] of ALGORITHMS) {
     const names = Object.keys(specs), params = paramsOf(start.params);
     const loss = (...values: tf.Tensor[]): tf.Scalar => {
       const x = Object.fromEntries(names.map((name, i) => [name, values[i]]));
-      return episodes.map(({ trajectory, returns }, i) => {
+      const ofEpisodes = episodes.map(({ trajectory, returns }, i) => {
         const { logProbs, entropies, values } = choicesOf(x, MODEL, trajectory);
         const w = tf.tensor1d(weights[i]);
         const gain = tf.mul(logProbs, tf.tensor1d(advantages[i]));
@@ -370,7 +398,12 @@ for (const [name, options] of ALGORITHMS) {
         if (!values) return objective;
         const error = tf.squaredDifference(values, tf.tensor1d([...returns!]));
         return tf.add(objective, tf.mul(tf.sum(tf.mul(error, w)), 0.5 * 0.5));
-      }).reduce((a, b) => tf.add(a, b)) as tf.Scalar;
+      });
+      const ofLessons = (options.lessons?.(0) ?? []).flat().map((lesson) => {
+        const w = Array.from(lesson.isTied!, (tied) => tied ? 0 : -0.02);
+        return tf.sum(tf.mul(choicesOf(x, MODEL, lesson).logProbs, tf.tensor1d(w)));
+      });
+      return [...ofEpisodes, ...ofLessons].reduce((a, b) => tf.add(a, b)) as tf.Scalar;
     };
     const gradients = tf.tidy(() =>
       tf.grads(loss)(names.map((name) => params[name])).map((g) => [...g.dataSync()])
@@ -568,8 +601,13 @@ for (
     ["ppo", { algorithm: "ppo" }],
     ["grpo", { algorithm: "grpo" }],
     ["reinforce", { algorithm: "reinforce" }],
+    ["ppo with lessons", { algorithm: "ppo", lessons: lessonsAt }],
     ["ppo with a guard that goes back", { algorithm: "ppo", guard: NERVOUS }],
-    ["grpo with a guard that goes back", { algorithm: "grpo", guard: NERVOUS }],
+    ["grpo with lessons and a guard that goes back", {
+      algorithm: "grpo",
+      lessons: lessonsAt,
+      guard: NERVOUS,
+    }],
     ["reinforce with a guard that goes back", { algorithm: "reinforce", guard: NERVOUS }],
   ] as [string, Partial<TrainPolicyOptions>][]
 ) {

@@ -52,6 +52,7 @@ export {
   describeDataset,
   type Document,
   DocumentStore,
+  documentText,
   type FullTextHit,
   type FullTextOptions,
   type LengthSummary,

@@ -88,14 +88,11 @@ export const evaluateModel: Command = {
 async function findRun(path: string | undefined): Promise<RunFolder> {
   const { findTrainedRun, hasIndex } = await import("../recipe/open_index.ts");
   const { hasPolicy } = await import("../recipe/open_agent.ts");
-  const { listRuns, openRunFolder } = await import("../recipe/run_folder.ts");
+  const { latestRun, openRunFolder } = await import("../recipe/run_folder.ts");
   if (path !== undefined) {
     const run = await openRunFolder(path);
     return await hasPolicy(run) ? run : await findTrainedRun(path);
   }
-  for (const candidate of await listRuns()) {
-    const run = await openRunFolder(candidate);
-    if (await hasPolicy(run) || await hasIndex(run)) return run;
-  }
-  return await findTrainedRun(); // says what to do
+  const latest = await latestRun(async (run) => await hasPolicy(run) || await hasIndex(run));
+  return latest ?? await findTrainedRun(); // says what to do
 }

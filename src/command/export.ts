@@ -33,7 +33,7 @@ export const exportCommand: Command = {
     );
     const { exportIndex } = await import("../recipe/export_index.ts");
     const { loadIndex } = await import("../recipe/index_folder.ts");
-    const { RUN_FILES } = await import("../recipe/train_dsi.ts");
+    const { RUN_FILES } = await import("../recipe/run_files.ts");
     const { DocumentStore } = await import("../data/mod.ts");
 
     const run = await findTrainedRun(flags.run as string | undefined);

@@ -52,6 +52,7 @@ export const prepareData: Command = {
       corpusFingerprint,
       describeDataset,
       DocumentStore,
+      isThere,
       readDocuments,
       writeAtomically,
       writeDataset,
@@ -62,7 +63,7 @@ export const prepareData: Command = {
     const dataset = await loadDataset(data, seed);
     const description = describeDataset(dataset);
     const folder = output.dir ?? join(RUNS_ROOT, "data", data.name);
-    const hasDocuments = await Deno.stat(join(folder, "docs.jsonl")).then(() => true, () => false);
+    const hasDocuments = await isThere(join(folder, "docs.jsonl"));
     if (hasDocuments && !flags.force) {
       const present = corpusFingerprint(await readDocuments(folder));
       if (present !== description.fingerprint) {

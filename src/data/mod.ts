@@ -15,7 +15,9 @@ export {
   type LengthSummary,
   type PartDescription,
 } from "./describe.ts";
+export { documentText } from "./document_text.ts";
 export { corpusFingerprint } from "./fingerprint.ts";
+export { isThere } from "./is_there.ts";
 export { type JsonLine, readJsonLines, type ReadLinesOptions } from "./json_lines.ts";
 export {
   readDataset,

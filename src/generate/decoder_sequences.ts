@@ -97,6 +97,40 @@ export function decoderStepProgram(
   };
 }
 
+/** Choices of {@linkcode readColumns}. */
+interface ReadOptions {
+  /** Rows of the cache that read; their keys are copied out. Default: all, where they lie. */
+  rows?: readonly number[];
+  /** Memory for the results. */
+  outputs?: HostTensors;
+  /** Parameters that are no constants of the program. */
+  parameters?: HostTensors;
+}
+
+/**
+ * Run {@linkcode decoderStepProgram} over columns of new tokens; their keys and values go into the cache.
+ * A row without tokens among them waits: what is returned for it means nothing.
+ */
+export async function readColumns(
+  step: Executable,
+  cache: KeyValueCache,
+  columns: Columns,
+  { rows, outputs, parameters }: ReadOptions = {},
+): Promise<NextTokenLogits> {
+  const { inputIds, isToken, counts } = columns;
+  const before = rows ? rows.map((row) => cache.lengths[row]) : cache.lengths;
+  const { logits, logSumExp, present } = await step.run({
+    ...parameters,
+    inputIds,
+    isToken,
+    positions: hostTensor("int32", positionsOf(columns, before), inputIds.shape),
+    pastLengths: hostTensor("int32", Int32Array.from(before), [before.length]),
+    ...cache.tensors(rows),
+  }, { outputs });
+  cache.append(present.data as Float32Array, counts, rows);
+  return { logits: logits.data as Float32Array, logSumExp: logSumExp.data as Float32Array };
+}
+
 class DecoderState implements SequenceState {
   readonly #step: Executable;
   readonly #config: DecoderConfig;
@@ -155,20 +189,9 @@ class DecoderState implements SequenceState {
   }
 
   async #read(columns: Columns): Promise<void> {
-    const { inputIds, isToken, counts } = columns, before = this.#cache.lengths;
-    const [B, S] = inputIds.shape;
-    const { logits, logSumExp, present } = await this.#step.run({
-      inputIds,
-      isToken,
-      positions: hostTensor("int32", positionsOf(columns, before), [B, S]),
-      pastLengths: hostTensor("int32", Int32Array.from(before), [B]),
-      ...this.#cache.tensors(),
-    }, { outputs: S === 1 ? this.#outputsOf(B) : undefined });
-    this.#cache.append(present.data as Float32Array, counts);
-    this.#next = {
-      logits: logits.data as Float32Array,
-      logSumExp: logSumExp.data as Float32Array,
-    };
+    const [B, S] = columns.inputIds.shape;
+    const outputs = S === 1 ? this.#outputsOf(B) : undefined;
+    this.#next = await readColumns(this.#step, this.#cache, columns, { outputs });
   }
 
   select(rows: readonly number[]): void {

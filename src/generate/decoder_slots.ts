@@ -4,8 +4,8 @@ import { inputsLike } from "../graph/mod.ts";
 import { type DecoderModel, longestText, packDecoder } from "../model/mod.ts";
 import type { Executor, HostTensors } from "../runtime/mod.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
-import { type LeftPadded, leftPadded, positionsOf } from "./_rows.ts";
-import { decoderStepProgram } from "./decoder_sequences.ts";
+import { isUnchanged, leftPadded } from "./_rows.ts";
+import { decoderStepProgram, readColumns } from "./decoder_sequences.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
 import type { NextTokenLogits } from "./sequence_model.ts";
 
@@ -83,58 +83,21 @@ export async function openDecoderSlots(
     tokens: ArrayLike<number>,
   ): Promise<NextTokenLogits> {
     const inputIds = new Int32Array(count), isToken = new Float32Array(count);
-    const positions = new Int32Array(count), before = cache.lengths;
     slots.forEach((slot, i) => {
       inputIds[slot] = tokens[i];
       isToken[slot] = 1;
-      positions[slot] = before[slot];
     });
-    const { logits, logSumExp, present } = await step.run({
-      ...parameters,
+    const all = await readColumns(step, cache, {
       inputIds: hostTensor("int32", inputIds, [count, 1]),
       isToken: hostTensor("float32", isToken, [count, 1]),
-      positions: hostTensor("int32", positions, [count, 1]),
-      pastLengths: hostTensor("int32", Int32Array.from(before), [count]),
-      ...cache.tensors(),
-    });
-    cache.append(present.data as Float32Array, [...isToken]);
-    const all = logits.data as Float32Array;
-    if (slots.length === count && slots.every((slot, i) => slot === i)) {
-      return { logits: all, logSumExp: logSumExp.data as Float32Array };
-    }
-    const chosen = new Float32Array(slots.length * vocabSize);
+      counts: [...isToken],
+    }, { parameters });
+    if (isUnchanged(slots, count)) return all;
+    const logits = new Float32Array(slots.length * vocabSize);
     slots.forEach((slot, i) => {
-      chosen.set(all.subarray(slot * vocabSize, (slot + 1) * vocabSize), i * vocabSize);
+      logits.set(all.logits.subarray(slot * vocabSize, (slot + 1) * vocabSize), i * vocabSize);
     });
-    return {
-      logits: chosen,
-      logSumExp: Float32Array.from(slots, (slot) => (logSumExp.data as Float32Array)[slot]),
-    };
-  }
-
-  async function readSeveral(
-    slots: readonly number[],
-    { inputIds, isToken }: LeftPadded,
-    counts: readonly number[],
-  ): Promise<NextTokenLogits> {
-    const before = slots.map((slot) => cache.lengths[slot]);
-    const { logits, logSumExp, present } = await step.run({
-      ...parameters,
-      inputIds,
-      isToken,
-      positions: hostTensor(
-        "int32",
-        positionsOf({ inputIds, isToken, counts }, before),
-        inputIds.shape,
-      ),
-      pastLengths: hostTensor("int32", Int32Array.from(before), [slots.length]),
-      ...cache.tensors(slots),
-    });
-    cache.append(present.data as Float32Array, counts, slots);
-    return {
-      logits: logits.data as Float32Array,
-      logSumExp: logSumExp.data as Float32Array,
-    };
+    return { logits, logSumExp: Float32Array.from(slots, (slot) => all.logSumExp[slot]) };
   }
 
   return {
@@ -163,7 +126,9 @@ export async function openDecoderSlots(
       });
       const rows = leftPadded(tokens, vocabSize), counts = tokens.map(({ length }) => length);
       const isOne = slots.every((slot, i) => counts[i] === 1 && cache.lengths[slot] > 0);
-      return await (isOne ? readOne(slots, rows.inputIds.data) : readSeveral(slots, rows, counts));
+      return isOne
+        ? await readOne(slots, rows.inputIds.data)
+        : await readColumns(step, cache, { ...rows, counts }, { rows: slots, parameters });
     },
     clear: (slot) => cache.clear(slot),
     reset: () => cache.reset(),

@@ -15,6 +15,9 @@ export interface CacheSizes {
 /** Room is made for this many positions at a time. */
 const BLOCK = 32;
 
+/** Room for so many positions. */
+const inBlocks = (positions: number): number => Math.ceil(positions / BLOCK) * BLOCK;
+
 /**
  * One buffer [B, J, P, E] for the keys and one for the values of every layer, where P is the room there
  * is. Row b holds its tokens in the first `lengths[b]` positions of each head, without padding; what
@@ -68,9 +71,7 @@ export class KeyValueCache {
    */
   tensors(rows?: readonly number[]): HostTensors {
     const { heads, headWidth: E } = this.#sizes;
-    const room = rows
-      ? Math.ceil(Math.max(...rows.map((row) => this.#lengths[row])) / BLOCK) * BLOCK
-      : this.#room;
+    const room = rows ? inBlocks(Math.max(...rows.map((row) => this.#lengths[row]))) : this.#room;
     const shape = [(rows ?? this.#lengths).length, heads, room, E];
     const shown = (buffer: Float32Array): Float32Array => {
       if (!rows) return buffer.subarray(0, this.#size(this.#lengths.length));
@@ -110,9 +111,9 @@ export class KeyValueCache {
     if (needed <= this.#room) return;
     const { heads, headWidth: E } = this.#sizes;
     const before = this.#room, rows = this.#lengths.length;
-    const room = Math.ceil(needed / BLOCK) * BLOCK;
+    const room = inBlocks(needed);
     if (room > this.#expected) this.#expected = Math.max(room, Math.ceil(1.5 * this.#expected));
-    const wanted = this.#size(rows, Math.ceil(this.#expected / BLOCK) * BLOCK);
+    const wanted = this.#size(rows, inBlocks(this.#expected));
     this.#buffers = this.#buffers.map((old) => {
       const buffer = old.length >= this.#size(rows, room) ? old : new Float32Array(wanted);
       // From the last head on, so that nothing is overwritten before it was moved.

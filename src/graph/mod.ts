@@ -6,7 +6,7 @@
  */
 import { registerGradients } from "./gradients.ts";
 
-export { inputsLike, type Program, type ProgramInput } from "./program.ts";
+export { inputsLike, parameterInputs, type Program, type ProgramInput } from "./program.ts";
 export { type KernelSupport, kernelTable } from "./kernel_table.ts";
 export { registerGradients } from "./gradients.ts";
 export { record, type RecordOptions } from "./record.ts";

@@ -28,6 +28,19 @@ export function inputsLike(
   );
 }
 
+/**
+ * Inputs for parameters of these specifications.
+ *
+ * @param specs Their sizes by name
+ */
+export function parameterInputs(
+  specs: Readonly<Record<string, { readonly shape: readonly number[] }>>,
+): Record<string, ProgramInput> {
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
+  );
+}
+
 /** A pure function of named tensors. It never reads a value and never branches on a symbol. */
 export interface Program {
   /** Used in messages and as the name of the ONNX graph. */

@@ -91,6 +91,15 @@ export function tokenPositions(isToken: F32<"B S">, before?: F32<"B P">): I32<"B
   return namedInts(tf.cast(positions, "int32"), "B S", dims);
 }
 
+/** The rates of dropout that a model is trained with. */
+export function trainingDropout(config: DecoderConfig): DecoderDropout {
+  return {
+    embedding: config.embeddingDropout,
+    attention: config.attentionDropout,
+    residual: config.residualDropout,
+  };
+}
+
 const NO_DROPOUT: DecoderDropout = { embedding: 0, attention: 0, residual: 0 };
 
 /**

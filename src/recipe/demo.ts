@@ -7,7 +7,8 @@ import { exportIndex } from "./export_index.ts";
 import { loadIndex } from "./index_folder.ts";
 import { loadDataset } from "./load_dataset.ts";
 import { EXPORT_FOLDER, openIndex } from "./open_index.ts";
-import { RUN_FILES, trainDsi } from "./train_dsi.ts";
+import { RUN_FILES } from "./run_files.ts";
+import { trainDsi } from "./train_dsi.ts";
 
 /** Who is told what. */
 export interface DemoOptions {

@@ -1,5 +1,5 @@
 /** How well an index retrieves, beside BM25 on the same documents and questions. @module */
-import { coverageGroups, type Dataset } from "../data/mod.ts";
+import { coverageGroups, type Dataset, documentText } from "../data/mod.ts";
 import { DataError } from "../errors.ts";
 import {
   bestRank,
@@ -11,7 +11,6 @@ import {
 } from "../metric/mod.ts";
 import type { DocidSearcher } from "../retriever/mod.ts";
 import { bm25Index, bm25SearchBatch, loadTokenizer, trainStemTokenizer } from "../text/mod.ts";
-import { documentText } from "./prepare_index.ts";
 
 /** Figures of one system. */
 export interface SystemEvaluation {

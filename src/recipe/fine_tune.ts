@@ -7,10 +7,10 @@ import { type Adapter, type LoadedModel, saveAdapter, saveModel } from "../hub/m
 import { longestText, type LoraConfig, loraConfig } from "../model/mod.ts";
 import { adamw } from "../optim/mod.ts";
 import { type Executor, onnxExecutor } from "../runtime/mod.ts";
-import { randomStream } from "../tensor/random.ts";
 import { encodeChat } from "../text/mod.ts";
 import {
   type ProgressReporter,
+  shuffledEpochs,
   tensorsOf,
   type TextExample,
   textModel,
@@ -182,18 +182,7 @@ export async function fineTune(
     return example;
   });
   const subject = textModel(model, { lora, adapters: adapter?.tensors, seed, maxTokens });
-  const order = (epoch: number): number[] =>
-    randomStream({ seed, stream: "fine-tune", step: epoch })
-      .shuffle(examples.map((_, i) => i));
-  const orders = new Map<number, number[]>();
-  const at = (n: number): TextExample => {
-    const epoch = Math.floor(n / examples.length);
-    if (!orders.has(epoch)) {
-      orders.clear();
-      orders.set(epoch, order(epoch));
-    }
-    return examples[orders.get(epoch)![n % examples.length]];
-  };
+  const at = shuffledEpochs(examples, { seed, stream: "fine-tune" });
   const checkpoints = folder && join(folder, "checkpoints");
   if (folder && checkpoints) {
     if (!lora && await isSameFolder(folder, model.folder)) {

@@ -99,7 +99,6 @@ export {
   type RetrieverOptions,
 } from "./prepare_agent.ts";
 export {
-  documentText,
   type IndexParts,
   type PreparedIndex,
   prepareIndex,
@@ -109,11 +108,13 @@ export {
 export {
   createRunFolder,
   type CreateRunOptions,
+  latestRun,
   listRuns,
   type MetricsLog,
   type MetricsRecord,
   openRunFolder,
   type RunFolder,
+  type RunLocation,
   RUNS_ROOT,
 } from "./run_folder.ts";
 export {
@@ -125,4 +126,5 @@ export {
   type TrainAgentResult,
   trajectoryToJson,
 } from "./train_agent.ts";
-export { RUN_FILES, trainDsi, type TrainDsiOptions, type TrainDsiResult } from "./train_dsi.ts";
+export { RUN_FILES } from "./run_files.ts";
+export { trainDsi, type TrainDsiOptions, type TrainDsiResult } from "./train_dsi.ts";

@@ -7,14 +7,14 @@ import {
   type Trajectory,
 } from "../agent/mod.ts";
 import { composeConfig, type ResolvedConfig } from "../config/mod.ts";
-import { type Document, DocumentStore } from "../data/mod.ts";
+import { type Document, DocumentStore, isThere } from "../data/mod.ts";
 import { CheckpointError, ConfigError, DataError } from "../errors.ts";
 import { type DecoderSlots, openDecoderSlots } from "../generate/mod.ts";
 import { type LoadedModel, loadModel } from "../hub/mod.ts";
 import { isDecoder } from "../model/mod.ts";
 import { executorOf } from "./executor_of.ts";
 import { environmentOf, prepareRetriever } from "./prepare_agent.ts";
-import { listRuns, openRunFolder, type RunFolder } from "./run_folder.ts";
+import { latestRun, openRunFolder, type RunFolder, type RunLocation } from "./run_folder.ts";
 import { AGENT_FILES } from "./train_agent.ts";
 
 /** A document as a retrieval showed it. */
@@ -93,10 +93,8 @@ export interface OpenAgentOptions {
   readonly slots?: number;
 }
 
-const isThere = (path: string): Promise<boolean> => Deno.stat(path).then(() => true, () => false);
-
 /** Whether a run has a trained policy. */
-export function hasPolicy(run: Pick<RunFolder, "file">): Promise<boolean> {
+export function hasPolicy(run: RunLocation): Promise<boolean> {
   return isThere(run.file(join(AGENT_FILES.policy, "config.json")));
 }
 
@@ -114,10 +112,8 @@ export async function findAgentRun(path?: string): Promise<RunFolder> {
         `train-agent agent.resume=${path}, if it is an agent's`,
     );
   }
-  for (const candidate of await listRuns()) {
-    const run = await openRunFolder(candidate);
-    if (await hasPolicy(run)) return run;
-  }
+  const latest = await latestRun(hasPolicy);
+  if (latest) return latest;
   throw new CheckpointError(
     "Cannot find a trained agent: there is no finished run of one in outputs. Train one with " +
       "`deno task train-agent`, or name its folder with --run=<folder>",

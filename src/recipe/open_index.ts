@@ -8,8 +8,8 @@ import { type Executor, onnxExecutor, openOnnx } from "../runtime/mod.ts";
 import { IndexReader } from "./_index_reader.ts";
 import { EXPORT_FILES, SEARCH_BEAM } from "./export_index.ts";
 import { INDEX_FILES, loadIndex } from "./index_folder.ts";
-import { listRuns, openRunFolder, type RunFolder } from "./run_folder.ts";
-import { RUN_FILES } from "./train_dsi.ts";
+import { latestRun, openRunFolder, type RunFolder, type RunLocation } from "./run_folder.ts";
+import { RUN_FILES } from "./run_files.ts";
 import { loadTokenizer } from "../text/mod.ts";
 
 /** Folder of the export in a run. */
@@ -64,7 +64,7 @@ export interface OpenIndexOptions {
 const modified = (path: string) => Deno.stat(path).then((s) => s.mtime?.getTime(), () => undefined);
 
 /** Whether a run has a trained index. */
-export async function hasIndex(run: Pick<RunFolder, "file">): Promise<boolean> {
+export async function hasIndex(run: RunLocation): Promise<boolean> {
   return await modified(run.file(join(RUN_FILES.model, INDEX_FILES.weights))) !== undefined;
 }
 
@@ -84,10 +84,8 @@ export async function findTrainedRun(path?: string): Promise<RunFolder> {
     }
     return run;
   }
-  for (const candidate of await listRuns()) {
-    const run = await openRunFolder(candidate);
-    if (await hasIndex(run)) return run;
-  }
+  const latest = await latestRun(hasIndex);
+  if (latest) return latest;
   throw new CheckpointError(
     "Cannot find a trained index: there is no finished run in outputs. Train one with " +
       "`deno task train-dsi`, or name its folder with --run=<folder>",

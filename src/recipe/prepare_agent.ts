@@ -16,13 +16,8 @@ import {
   worldDemonstrator,
 } from "../agent/mod.ts";
 import type { AgentConfig, ResolvedConfig } from "../config/mod.ts";
-import { corpusFingerprint, type Dataset, type Document } from "../data/mod.ts";
-import {
-  type World,
-  type WorldDataset,
-  worldDataset,
-  type WorldQuestion,
-} from "../data/world/mod.ts";
+import { corpusFingerprint, type Dataset, type Document, type Query } from "../data/mod.ts";
+import { type World, worldDataset } from "../data/world/mod.ts";
 import { CheckpointError, ConfigError, DataError } from "../errors.ts";
 import { type LoadedModel, loadModel, type ModelSideFiles } from "../hub/mod.ts";
 import {
@@ -50,8 +45,7 @@ export interface AgentData extends Dataset {
  */
 export async function loadAgentData(config: ResolvedConfig): Promise<AgentData> {
   if (config.data.format !== "world") return await loadDataset(config.data, config.seed);
-  const { documents, queries, world }: WorldDataset = worldOf(config.data, config.seed);
-  return { documents, queries, world };
+  return worldOf(config.data, config.seed);
 }
 
 /** A policy before its training, and how it is spoken to. */
@@ -215,7 +209,7 @@ export interface PreparedAgent extends AsyncDisposable {
   /** Shows how questions are answered. */
   readonly teacher: Demonstrator;
   /** Questions of the teacher: over two hops also those over one. */
-  readonly lessons: readonly (WorldQuestion | Dataset["queries"][string][number])[];
+  readonly lessons: readonly Query[];
 }
 
 /** The environment of a configuration around a tokenizer and a retriever. */

@@ -1,6 +1,6 @@
 /** From documents and questions to everything a training of an index needs. @module */
 import type { ResolvedConfig, T5ModelConfig } from "../config/mod.ts";
-import type { Dataset } from "../data/mod.ts";
+import { type Dataset, documentText } from "../data/mod.ts";
 import {
   assignDocids,
   type BalanceReport,
@@ -63,11 +63,6 @@ export const FIRST_STEM = 2;
 
 /** Tokens of a text that a T5 index reads. */
 export const T5_MAX_TOKENS = 64;
-
-/** What stands before a document's text wherever it is read as one text. */
-export function documentText(document: { title: string; text: string }): string {
-  return document.title ? `${document.title} ${document.text}` : document.text;
-}
 
 /**
  * BM25 over stems without stop words: docids, teacher and start of the lexical model come from it.

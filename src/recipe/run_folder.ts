@@ -1,6 +1,6 @@
 /** The folder of a run: its configuration, its metrics, and room for everything else. @module */
 import { join } from "@std/path";
-import { writeAtomically } from "../data/mod.ts";
+import { isThere, writeAtomically } from "../data/mod.ts";
 import { CheckpointError, DataError } from "../errors.ts";
 
 /** Folder under which runs are made by default. */
@@ -148,13 +148,30 @@ export async function openRunFolder(path: string, root: string = RUNS_ROOT): Pro
   }
 }
 
+/** A run that may not have been opened. */
+export type RunLocation = Pick<RunFolder, "file">;
+
+/**
+ * The latest run that has what is wanted.
+ *
+ * @param isWanted Looks into the folder of a run
+ */
+export async function latestRun(
+  isWanted: (run: RunLocation) => Promise<boolean>,
+): Promise<RunFolder | undefined> {
+  for (const path of await listRuns()) {
+    if (await isWanted({ file: (name) => join(path, name) })) return await openRunFolder(path);
+  }
+  return undefined;
+}
+
 /** Paths of the runs under `root`, the latest first. */
 export async function listRuns(root: string = RUNS_ROOT): Promise<string[]> {
   const runs: string[] = [];
   for (const date of await subfolders(root)) {
     for (const time of await subfolders(join(root, date))) {
       const path = join(root, date, time);
-      if (/^\d{4}-\d\d-\d\d$/.test(date) && await exists(join(path, CONFIG_FILE))) runs.push(path);
+      if (/^\d{4}-\d\d-\d\d$/.test(date) && await isThere(join(path, CONFIG_FILE))) runs.push(path);
     }
   }
   const inOrder = new Intl.Collator("en", { numeric: true });
@@ -170,10 +187,6 @@ async function subfolders(path: string): Promise<string[]> {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
 async function isFolder(path: string): Promise<boolean> {
   return await Deno.stat(path).then((info) => info.isDirectory, () => false);
 }
@@ -181,7 +194,7 @@ async function isFolder(path: string): Promise<boolean> {
 function runFolder(path: string, config: string): RunFolder {
   const metricsPath = join(path, METRICS_FILE);
   const readMetrics = async (): Promise<MetricsRecord[]> => {
-    if (!await exists(metricsPath)) return [];
+    if (!await isThere(metricsPath)) return [];
     const lines = (await Deno.readTextFile(metricsPath)).split("\n");
     return lines.slice(0, -1).map((line, i) =>
       parseRecord(line, { file: metricsPath, line: i + 1 })

@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { join } from "@std/path";
 import { type Lesson, policyRules } from "../agent/mod.ts";
-import { printConfig, type ResolvedConfig } from "../config/mod.ts";
-import { corpusFingerprint, DocumentStore, makeFolder, writeAtomically } from "../data/mod.ts";
+import type { ResolvedConfig } from "../config/mod.ts";
+import { isThere, makeFolder, writeAtomically } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
 import { openDecoderSlots } from "../generate/mod.ts";
 import { loadModel, type PretrainedModel, saveModel } from "../hub/mod.ts";
@@ -29,8 +29,9 @@ import {
 } from "./evaluate_agent.ts";
 import { executorOf } from "./executor_of.ts";
 import { loadAgentData, prepareAgent, type PreparedAgent } from "./prepare_agent.ts";
-import { createRunFolder, type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
-import { RUN_FILES } from "./train_dsi.ts";
+import { openRun } from "./open_run.ts";
+import { type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
+import { RUN_FILES } from "./run_files.ts";
 
 /** Files of an agent's run besides those of `RunFolder`. */
 export const AGENT_FILES = {
@@ -164,23 +165,6 @@ function replaySource(
   };
 }
 
-/** The run to write to: a new one, or the one to resume, whose documents must be the same. */
-async function openRun(config: ResolvedConfig, data: PreparedAgent["data"]): Promise<RunFolder> {
-  const { resume } = config.agent;
-  const run = resume !== null
-    ? await openRunFolder(resume)
-    : await createRunFolder({ config: printConfig(config), dir: config.output.dir });
-  using store = DocumentStore.open(run.file(AGENT_FILES.documents));
-  if (store.count === 0) store.put(data.documents);
-  else if (store.fingerprint !== corpusFingerprint(data.documents)) {
-    throw new CheckpointError(
-      `Cannot resume ${run.path}: it was trained on other documents. Start a new run without ` +
-        "agent.resume, or give the documents it was started with",
-    );
-  }
-  return run;
-}
-
 /** What the parameters of a run mean. */
 function identityOf({ start, lessons }: PreparedAgent, config: ResolvedConfig): string {
   const {
@@ -194,10 +178,6 @@ function identityOf({ start, lessons }: PreparedAgent, config: ResolvedConfig): 
   return createHash("sha256")
     .update(JSON.stringify([start.config, start.tokenizerJson, agent, lessons]))
     .digest("hex");
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }
 
 /** One line of a file of trajectories; docs/data.md explains the fields. */
@@ -383,7 +363,7 @@ export async function trainAgent(
     executor,
     onNote: (note) => preparing.message(note),
   });
-  const run = await openRun(config, data);
+  const run = await openRun(config, data.documents, { key: "agent.resume", run: choices.resume });
   preparing.message(`run folder ${run.path}`);
   const questions = (data.queries.train ?? []).filter(({ answers }) => answers.length);
   const dev = (data.queries.dev ?? []).filter(({ answers }) => answers.length);

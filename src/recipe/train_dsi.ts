@@ -1,9 +1,8 @@
 /** The index journey: documents and questions in, a trained index with its evaluation out. @module */
 import { createHash } from "node:crypto";
-import { printConfig, type ResolvedConfig } from "../config/mod.ts";
-import { corpusFingerprint, type Dataset, DocumentStore, writeAtomically } from "../data/mod.ts";
+import type { ResolvedConfig } from "../config/mod.ts";
+import { type Dataset, writeAtomically } from "../data/mod.ts";
 import { docidsToJson, formatBalance } from "../docid/mod.ts";
-import { CheckpointError } from "../errors.ts";
 import { loadModel } from "../hub/mod.ts";
 import { hitsAt, mrrAt } from "../metric/mod.ts";
 import { adafactor, adamw, type OptimizerRule, type ScheduleConfig } from "../optim/mod.ts";
@@ -21,15 +20,9 @@ import {
 import { executorOf } from "./executor_of.ts";
 import { saveIndex } from "./index_folder.ts";
 import { type IndexParts, prepareIndex } from "./prepare_index.ts";
-import { createRunFolder, type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
-
-/** Files of a run besides those of `RunFolder`. */
-export const RUN_FILES = {
-  model: "model",
-  checkpoints: "checkpoints",
-  documents: "documents.sqlite",
-  evaluation: "evaluation.json",
-} as const;
+import { openRun } from "./open_run.ts";
+import { RUN_FILES } from "./run_files.ts";
+import type { MetricsLog, RunFolder } from "./run_folder.ts";
 
 /** Who watches, and who may stop it. */
 export interface TrainDsiOptions {
@@ -64,24 +57,6 @@ function scheduleOf({ training: t }: ResolvedConfig): ScheduleConfig {
   };
 }
 
-/** The run to write to: a new one, or the one to resume, whose documents must be the same. */
-async function openRun(config: ResolvedConfig, dataset: Dataset): Promise<RunFolder> {
-  const fingerprint = corpusFingerprint(dataset.documents);
-  const { resume } = config.training;
-  const run = resume !== null
-    ? await openRunFolder(resume)
-    : await createRunFolder({ config: printConfig(config), dir: config.output.dir });
-  using store = DocumentStore.open(run.file(RUN_FILES.documents));
-  if (store.count === 0) store.put(dataset.documents);
-  else if (store.fingerprint !== fingerprint) {
-    throw new CheckpointError(
-      `Cannot resume ${run.path}: it was trained on other documents. Start a new run without ` +
-        "training.resume, or give the documents it was started with",
-    );
-  }
-  return run;
-}
-
 /**
  * Train an index. The run folder ends up with the resolved configuration, metrics.jsonl,
  * checkpoints, the documents, the model in Hugging Face layout and evaluation.json.
@@ -101,7 +76,10 @@ export async function trainDsi(
   const pretrained = choice.family === "t5" && choice.pretrained !== null
     ? await loadModel(choice.pretrained, { onNote: (note) => progress.message(note) })
     : undefined;
-  const run = await openRun(config, dataset);
+  const run = await openRun(config, dataset.documents, {
+    key: "training.resume",
+    run: training.resume,
+  });
   progress.message(`run folder ${run.path}`);
 
   const index = prepareIndex(dataset, config, { pretrained });

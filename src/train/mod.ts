@@ -19,6 +19,8 @@ export {
 } from "./policy_program.ts";
 export { type ProgressReporter, type ProgressUpdate, silentProgress } from "./progress.ts";
 export * from "./pseudo_queries/mod.ts";
+export type { CheckpointPlan, Ending } from "./session.ts";
+export { shuffledEpochs } from "./shuffled_epochs.ts";
 export { digitTokens, t5Index, type T5IndexOptions } from "./t5_index.ts";
 export { tensorsOf, type TextExample, textModel, type TextModelOptions } from "./text_model.ts";
 export {

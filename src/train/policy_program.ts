@@ -1,6 +1,6 @@
 /** Programs of a policy: what it says about its choices, and what it is to learn from them. @module */
 import * as tf from "@tensorflow/tfjs-core";
-import { type Program, type ProgramInput } from "../graph/mod.ts";
+import { parameterInputs, type Program, type ProgramInput } from "../graph/mod.ts";
 import {
   type DecoderConfig,
   type DecoderDropout,
@@ -8,6 +8,7 @@ import {
   type PolicyOutputs,
   policyOutputs,
   type PolicyRules,
+  trainingDropout,
   valueHeadParamSpecs,
 } from "../model/mod.ts";
 import { actionMean, k3, ppoPolicyLoss, reinforceLoss, valueLoss } from "../rl/mod.ts";
@@ -33,11 +34,6 @@ const BATCH: Readonly<Record<string, ProgramInput>> = {
 
 const perAction = (...names: string[]): Record<string, ProgramInput> =>
   Object.fromEntries(names.map((name) => [name, { dtype: "float32", shape: ["N"] }]));
-
-const parameters = (specs: ParamSpecs): Record<string, ProgramInput> =>
-  Object.fromEntries(
-    Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
-  );
 
 function outputsOf(
   x: Params,
@@ -69,7 +65,7 @@ export function scoringProgram(
 ): Program {
   return {
     name: `${config.family}_policy_scores`,
-    inputs: { ...parameters(specs), ...BATCH },
+    inputs: { ...parameterInputs(specs), ...BATCH },
     run: (x) => {
       const { logProbs, entropies, values } = outputsOf(x, config, rules);
       return { logProbs, entropies, ...(values && { values }) };
@@ -92,13 +88,9 @@ export function imitationProgram(
 ): Program {
   return {
     name: `${config.family}_imitation`,
-    inputs: { ...parameters(specs), ...BATCH, ...perAction("weights") },
+    inputs: { ...parameterInputs(specs), ...BATCH, ...perAction("weights") },
     run: (x) => {
-      const { logProbs, values } = outputsOf(x, config, rules, {
-        embedding: config.embeddingDropout,
-        attention: config.attentionDropout,
-        residual: config.residualDropout,
-      });
+      const { logProbs, values } = outputsOf(x, config, rules, trainingDropout(config));
       const ones = named(tf.onesLike(x.weights), "N", {});
       const weights = named(x.weights, "N", {});
       const loss = reinforceLoss({ logProbs, advantages: ones, weights }) as Tensor;
@@ -154,7 +146,7 @@ export function policyLossProgram(
   return {
     name: `${config.family}_${algorithm}`,
     inputs: {
-      ...parameters(specs),
+      ...parameterInputs(specs),
       ...BATCH,
       ...perAction("behaviorLogProbs", "referenceLogProbs", "advantages", "weights"),
       ...(isPpo ? perAction("returns", "behaviorValues") : {}),

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { pathTables } from "../docid/path.ts";
 import type { Trie } from "../docid/trie.ts";
 import { ShapeError } from "../errors.ts";
-import type { Program } from "../graph/program.ts";
+import { parameterInputs, type Program } from "../graph/program.ts";
 import { type T5Config, t5Decode, t5Encode, t5Logits, t5ParamSpecs } from "../model/mod.ts";
 import { maskedLogSoftmax } from "../nn/mod.ts";
 import { t5Scorer } from "../retriever/t5_scorer.ts";
@@ -121,9 +121,7 @@ function trainingProgram({ config, trie, firstDigit }: T5IndexOptions): Program 
   return {
     name: "t5-index-training",
     inputs: {
-      ...Object.fromEntries(
-        Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
-      ),
+      ...parameterInputs(specs),
       inputIds: { dtype: "int32", shape: ["B", "S"] },
       isToken: { dtype: "float32", shape: ["B", "S"] },
       decoderIds: { dtype: "int32", shape: ["B", L] },

@@ -1,6 +1,6 @@
 /** Language models to be trained on prompts and answers, whole or by low-rank adapters. @module */
 import { ShapeError } from "../errors.ts";
-import { inputsLike, type Program } from "../graph/program.ts";
+import { inputsLike, parameterInputs, type Program } from "../graph/program.ts";
 import {
   decoderLoss,
   type DecoderModel,
@@ -13,6 +13,7 @@ import {
   modelProjections,
   t5Loss,
   type T5Model,
+  trainingDropout,
 } from "../model/mod.ts";
 import { IGNORE } from "../nn/mod.ts";
 import type { ParameterStore } from "../runtime/parameter_store.ts";
@@ -58,11 +59,7 @@ function lossOf(model: Model, lora?: LoraScaling): (x: Params) => Params {
       return { loss: t5Loss(x, config, { inputIds, isToken, labels }, options) };
     }
     const labels = namedInts(x.labels, "B S", {});
-    const dropout = {
-      embedding: config.embeddingDropout,
-      attention: config.attentionDropout,
-      residual: config.residualDropout,
-    };
+    const dropout = trainingDropout(config);
     return { loss: decoderLoss(x, config, { inputIds, isToken, labels }, { dropout, lora }) };
   };
 }
@@ -115,9 +112,7 @@ export function textModel(
     name: `${config.family}_training`,
     inputs: {
       ...inputsLike(tensors),
-      ...Object.fromEntries(
-        Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
-      ),
+      ...parameterInputs(specs),
       inputIds: { dtype: "int32", shape: ["B", "S"] },
       isToken: { dtype: "float32", shape: ["B", "S"] },
       labels: { dtype: "int32", shape: ["B", target] },

@@ -1,17 +1,16 @@
 /** The training loop: examples to steps, with evaluation, checkpoints and resuming. @module */
-import { CheckpointError, ConfigError } from "../errors.ts";
+import { ConfigError } from "../errors.ts";
 import { type OptimizerRule, type ScheduleConfig, scheduleFactor } from "../optim/mod.ts";
 import type { Executor } from "../runtime/executor.ts";
 import {
-  type CheckpointManifest,
   createTrainStep,
   type JsonValue,
-  latestCheckpoint,
   Optimizer,
   ParameterStore,
   saveCheckpoint,
 } from "../runtime/mod.ts";
 import { type ProgressReporter, silentProgress } from "./progress.ts";
+import { type CheckpointPlan, type Ending, endingOf, resumeFrom } from "./session.ts";
 import type { TrainableModel } from "./trainable_model.ts";
 
 /** One line of the log. */
@@ -70,17 +69,7 @@ export interface TrainModelOptions<Example> {
   /** Steps between evaluations; 0 for one at the end only. Default 0. */
   readonly evalEvery?: number;
   /** Where checkpoints go. Default: none are written. */
-  readonly checkpoints?: {
-    readonly folder: string;
-    /** Steps between them; 0 for one at the end only. */
-    readonly every: number;
-    /** How many of the latest to keep besides the best. */
-    readonly keepLast: number;
-    /** Start from the latest one. */
-    readonly resume?: boolean;
-    /** What the parameters mean, such as a checksum of tokenizer and docids: resuming needs the same. */
-    readonly identity?: string;
-  };
+  readonly checkpoints?: CheckpointPlan;
   /** Takes note of every record, in order. */
   readonly log?: (record: TrainingRecord | ({ step: number } & EvaluationRecord)) => void;
   /** Told the step a resumed run goes on from, before anything is logged. */
@@ -97,8 +86,8 @@ export interface TrainModelResult {
   readonly store: ParameterStore;
   /** Steps done, over all sessions. */
   readonly step: number;
-  /** `"finished"`: all steps; `"time"`: the time was up; `"interrupted"`: the signal. */
-  readonly ended: "finished" | "time" | "interrupted";
+  /** Why it ended. */
+  readonly ended: Ending;
   /** Loss of the last line of the log. */
   readonly loss: number;
   /** Results of the last evaluation. */
@@ -124,24 +113,6 @@ interface SavedState {
   readonly evaluation: EvaluationRecord;
   readonly evaluatedAt: number;
   readonly window: { loss: number | null; batches: number; tokens: number; positions: number };
-}
-
-/** What the loop saved, if it goes with this run. */
-function savedStateOf(
-  { seed, state }: CheckpointManifest,
-  run: { path: string; seed: number; identity?: string },
-): SavedState {
-  const saved = state as unknown as SavedState | undefined;
-  const problem = !saved?.window
-    ? "it was not written by a training"
-    : seed !== run.seed
-    ? `its run has seed=${seed}, not ${run.seed}`
-    : saved.identity !== run.identity
-    ? "it belongs to other data, docids, settings or another model. Resume with those that the run " +
-      "was started with"
-    : undefined;
-  if (problem) throw new CheckpointError(`Cannot resume from ${run.path}: ${problem}`);
-  return saved!;
 }
 
 /**
@@ -176,27 +147,23 @@ export async function trainModel<Example>(
   let savedAt = -1, evaluatedAt = -1;
   let window = new Window();
 
-  if (checkpoints?.resume) {
-    const { checkpoint, skipped } = await latestCheckpoint(checkpoints.folder);
-    for (const { path, reason } of skipped) progress.message(`left aside ${path}: ${reason}`);
-    if (checkpoint) {
-      const { manifest } = checkpoint;
-      const state = savedStateOf(manifest, {
-        path: checkpoint.path,
-        seed: options.seed,
-        identity: checkpoints.identity,
-      });
-      await checkpoint.restore(optimizer);
-      ({ seconds: secondsBefore, evaluation, evaluatedAt } = state);
-      step = manifest.step;
-      loss = state.loss ?? NaN;
-      Object.assign(window.sums, state.window, { loss: state.window.loss ?? NaN });
-      progress.message(`resumed at step ${step} from ${checkpoint.path}`);
-    } else {
-      // Killed before the first checkpoint: the beginning is where it stood.
-      model.start(store);
-      progress.message(`no checkpoint in ${checkpoints.folder} yet: starting at step 0`);
-    }
+  const resumed = checkpoints?.resume
+    ? await resumeFrom<SavedState>(checkpoints, {
+      optimizer,
+      seed: options.seed,
+      unit: "step",
+      writer: "a training",
+      belongings: "data, docids, settings or another model",
+      isOwn: (state) => Boolean(state.window),
+      progress,
+    })
+    : undefined;
+  if (resumed) {
+    const { state } = resumed;
+    ({ step } = resumed);
+    ({ seconds: secondsBefore, evaluation, evaluatedAt } = state);
+    loss = state.loss ?? NaN;
+    Object.assign(window.sums, state.window, { loss: state.window.loss ?? NaN });
   } else model.start(store);
   await options.onStart?.(step);
 
@@ -237,11 +204,8 @@ export async function trainModel<Example>(
 
   try {
     while (!ended) {
-      if (step >= steps) ended = "finished";
-      else if (options.signal?.aborted) ended = "interrupted";
-      else if (options.maxMinutes !== undefined && seconds() > options.maxMinutes * 60) {
-        ended = "time";
-      }
+      const { maxMinutes, signal } = options;
+      ended = endingOf({ step, steps, seconds: seconds(), maxMinutes, signal });
       if (ended) break;
 
       let rows: Readonly<Record<string, Int32Array>> = {};

@@ -11,7 +11,7 @@ import {
   type Trajectory,
 } from "../agent/mod.ts";
 import type { Query } from "../data/types.ts";
-import { CheckpointError, ConfigError, DataError, DeepragError } from "../errors.ts";
+import { ConfigError, DataError, DeepragError } from "../errors.ts";
 import { openDecoderSlots } from "../generate/mod.ts";
 import { exactMatch } from "../metric/mod.ts";
 import { type DecoderModel, valueHeadParamSpecs } from "../model/mod.ts";
@@ -28,12 +28,10 @@ import {
   whiten,
 } from "../rl/mod.ts";
 import {
-  type CheckpointManifest,
   createTrainStep,
   type Executor,
   type HostTensors,
   type JsonValue,
-  latestCheckpoint,
   Optimizer,
   ParameterStore,
   saveCheckpoint,
@@ -50,6 +48,9 @@ import {
   scoringProgram,
 } from "./policy_program.ts";
 import { type ProgressReporter, silentProgress } from "./progress.ts";
+import { type CheckpointPlan, type Ending, endingOf, resumeFrom } from "./session.ts";
+import { shuffledEpochs } from "./shuffled_epochs.ts";
+import { tensorsOf } from "./text_model.ts";
 import type { EvaluationRecord } from "./train_model.ts";
 
 /** How the actions of a GRPO batch are weighted. */
@@ -194,13 +195,7 @@ export interface TrainPolicyOptions {
   /** Iterations between evaluations; 0 for one at the end only. Default 0. */
   readonly evalEvery?: number;
   /** Where checkpoints go. Default: none are written. */
-  readonly checkpoints?: {
-    readonly folder: string;
-    readonly every: number;
-    readonly keepLast: number;
-    readonly resume?: boolean;
-    readonly identity?: string;
-  };
+  readonly checkpoints?: CheckpointPlan;
   /** Takes note of every record, in order. */
   readonly log?: (record: PolicyRecord | ({ step: number } & Record<string, unknown>)) => void;
   /** Takes note of the episodes of an iteration. */
@@ -225,7 +220,7 @@ export interface TrainPolicyResult {
   /** Iterations done. */
   readonly step: number;
   /** How it ended. */
-  readonly ended: "finished" | "time" | "interrupted";
+  readonly ended: Ending;
   /** Times the guard went back. */
   readonly rollbacks: number;
   /** Results of the last evaluation. */
@@ -280,23 +275,6 @@ interface SavedState {
   readonly guard: JsonValue;
 }
 
-function savedStateOf(
-  { seed, state }: CheckpointManifest,
-  run: { path: string; seed: number; identity?: string },
-): SavedState {
-  const saved = state as unknown as SavedState | undefined;
-  const problem = saved?.rateFactor === undefined
-    ? "it was not written by policy optimisation"
-    : seed !== run.seed
-    ? `its run has seed=${seed}, not ${run.seed}`
-    : saved.identity !== run.identity
-    ? "it belongs to other data, settings or another model. Resume with those that the run was " +
-      "started with"
-    : undefined;
-  if (problem) throw new CheckpointError(`Cannot resume from ${run.path}: ${problem}`);
-  return saved!;
-}
-
 const mean = (values: readonly number[]): number =>
   values.length ? values.reduce((a, b) => a + b, 0) / values.length : 0;
 
@@ -312,52 +290,15 @@ function partsByLength(
     .filter((part) => part.length);
 }
 
-/** A policy under optimisation: its parameters, and the programs over them. */
-class PolicyAtWork {
-  readonly store: ParameterStore;
-  readonly optimizer: Optimizer;
-  readonly reference: HostTensors;
-  readonly policy: DecoderModel;
-  readonly #options: TrainPolicyOptions;
-  readonly #padId: number;
-
-  constructor(options: TrainPolicyOptions) {
-    const { model: { config, tensors }, algorithm } = options;
-    this.#options = options;
-    const specs = policyParamSpecs(config, algorithm === "ppo");
-    this.store = new ParameterStore(specs, {
-      rule: adamw({ beta2: 0.98, weightDecay: 0 }),
-      accumulate: true,
-    });
-    const head = Object.keys(valueHeadParamSpecs(config.modelWidth));
-    this.store.initialise(options.seed); // the value head; the rest is loaded over it
-    const start = { ...tensors };
-    if (algorithm === "ppo") { for (const name of head) start[name] = this.store.params[name]; }
-    this.store.load(start);
-    this.optimizer = new Optimizer(this.store);
-    this.reference = Object.fromEntries(
-      Object.entries(this.store.params).map(([name, { data, shape }]) => [
-        name,
-        hostTensor("float32", data.slice(), shape),
-      ]),
-    );
-    this.policy = {
-      config,
-      tensors: Object.fromEntries(
-        Object.keys(tensors).map((name) => [name, this.store.params[name]]),
-      ),
-    };
-    this.#padId = config.padToken ?? 0;
-  }
-
-  /** The parts of a batch as tensors. */
-  batch(texts: readonly PolicyText[]): ReturnType<typeof policyBatchOf> {
-    return policyBatchOf(texts, this.#padId);
-  }
-
-  get options(): TrainPolicyOptions {
-    return this.#options;
-  }
+/** The parameters of a policy in a store to be trained: those of a model, and a value head if asked for. */
+function storeOf({ config, tensors }: DecoderModel, hasValues: boolean): ParameterStore {
+  const store = new ParameterStore(policyParamSpecs(config, hasValues), {
+    rule: adamw({ beta2: 0.98, weightDecay: 0 }),
+    accumulate: true,
+  });
+  // The value head starts at 0, as the store does.
+  store.load({ ...store.params, ...tensors });
+  return store;
 }
 
 /**
@@ -398,26 +339,39 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   }
   const epochs = algorithm === "reinforce" ? 1 : options.epochs;
   const minibatches = algorithm === "reinforce" ? 1 : options.minibatches;
-  const work = new PolicyAtWork(options);
-  const { store, optimizer } = work;
+  const hasValues = algorithm === "ppo";
+  const store = storeOf(model, hasValues), optimizer = new Optimizer(store);
+  const reference = tensorsOf(store);
+  const pick = <T>(all: Readonly<Record<string, T>>, names: object): Record<string, T> =>
+    Object.fromEntries(Object.keys(names).map((name) => [name, all[name]]));
+  /** The policy as it stands, read where it lies. */
+  const policy: DecoderModel = {
+    config: model.config,
+    tensors: pick(store.params, model.tensors),
+  };
+  const batchOf = (texts: readonly PolicyText[]) =>
+    policyBatchOf(texts, model.config.padToken ?? 0);
   const rules = policyRules(environment.protocol, temperature);
   const guard = new PolicyGuard(options.guard);
   let step = 0, secondsBefore = 0, evaluation: EvaluationRecord = {}, evaluatedAt = -1;
   let klCoefficient = options.klCoefficient ?? 0, rateFactor = 1, rollbacks = 0, savedAt = -1;
 
-  if (checkpoints?.resume) {
-    const { checkpoint, skipped } = await latestCheckpoint(checkpoints.folder);
-    for (const { path, reason } of skipped) progress.message(`left aside ${path}: ${reason}`);
-    if (checkpoint) {
-      const { manifest, path } = checkpoint;
-      const saved = savedStateOf(manifest, { path, seed, identity: checkpoints.identity });
-      await checkpoint.restore(optimizer);
-      ({ seconds: secondsBefore, evaluation, evaluatedAt } = saved);
-      ({ klCoefficient, rateFactor, rollbacks } = saved);
-      guard.restore(saved.guard);
-      step = manifest.step;
-      progress.message(`resumed at iteration ${step} from ${path}`);
-    } else progress.message(`no checkpoint in ${checkpoints.folder} yet: starting at iteration 0`);
+  const resumed = checkpoints?.resume
+    ? await resumeFrom<SavedState>(checkpoints, {
+      optimizer,
+      seed,
+      unit: "iteration",
+      writer: "policy optimisation",
+      belongings: "data, settings or another model",
+      isOwn: (state) => state.rateFactor !== undefined,
+      progress,
+    })
+    : undefined;
+  if (resumed) {
+    ({ step } = resumed);
+    ({ seconds: secondsBefore, evaluation, evaluatedAt } = resumed.state);
+    ({ klCoefficient, rateFactor, rollbacks } = resumed.state);
+    guard.restore(resumed.state.guard);
   }
   await options.onStart?.(step);
 
@@ -428,12 +382,9 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     policyLossProgram(model.config, specs, rules, { ...options.loss, algorithm }),
     store,
   );
-  const school = options.lessons && demonstrationModel(model, rules, {
-    seed,
-    hasValues: algorithm === "ppo",
-  });
+  const school = options.lessons && demonstrationModel(model, rules, { seed, hasValues });
   const learn = school && await createTrainStep(executor, school.trainingProgram, store);
-  const slots = await openDecoderSlots(work.policy, {
+  const slots = await openDecoderSlots(policy, {
     executor,
     slots: Math.min(options.slots ?? 64, Q * G),
     isLive: true,
@@ -448,16 +399,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   });
   let kept = keep();
 
-  const orders = new Map<number, readonly number[]>();
-  const questionAt = (n: number): Query => {
-    const epoch = Math.floor(n / questions.length);
-    if (!orders.has(epoch)) {
-      if (orders.size > 1) orders.clear();
-      const random = randomStream({ seed, stream: "agent/questions", step: epoch });
-      orders.set(epoch, random.shuffle(questions.map((_, i) => i)));
-    }
-    return questions[orders.get(epoch)![n % questions.length]];
-  };
+  const questionAt = shuffledEpochs(questions, { seed, stream: "agent/questions" });
 
   /** What some parameters say about texts: log-probabilities, and values where there is a head. */
   const score = async (
@@ -467,7 +409,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     const found: { logProbs: Float32Array; values?: Float32Array }[] = Array(texts.length);
     const length = (i: number): number => texts[i].tokens.length;
     for (const part of partsByLength(texts.map((_, i) => i), 2 * rows, length)) {
-      const { inputs, lengths } = work.batch(part.map((i) => texts[i]));
+      const { inputs, lengths } = batchOf(part.map((i) => texts[i]));
       const { logProbs, values } = await scores.run({ ...params, ...inputs });
       let at = 0;
       part.forEach((i, k) => {
@@ -486,14 +428,14 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   const scoreTrajectories = async (played: readonly Trajectory[]): Promise<ScoredTrajectory[]> => {
     const rewards = played.map((trajectory) => actionRewards(trajectory, reward));
     const earned = rewards.map((all) => all.reduce((a, b) => a + b, 0));
-    const references = await score(work.reference, played);
+    const references = await score(reference, played);
     const common = played.map((trajectory, i) => ({
       trajectory,
       return: earned[i],
       rewards: rewards[i],
       referenceLogProbs: references[i].logProbs,
     }));
-    if (algorithm !== "ppo") {
+    if (!hasValues) {
       const relative = algorithm === "reinforce"
         ? leaveOneOut
         : (group: number[]) =>
@@ -554,7 +496,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     const parts = partsByLength(chosen, rows, (i) => scored[i].trajectory.tokens.length);
     const sums: Record<string, number> = {};
     for (const part of parts) {
-      const { inputs, lengths } = work.batch(part.map((i) => scored[i].trajectory));
+      const { inputs, lengths } = batchOf(part.map((i) => scored[i].trajectory));
       const count = lengths.reduce((a, b) => a + b, 0);
       const column = (of: (i: number) => ArrayLike<number>): HostTensor<"float32"> => {
         const data = new Float32Array(count);
@@ -574,7 +516,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
           weights.subarray(startOf.get(i)!, startOf.get(i)! + scored[i].advantages.length)
         ),
         klCoefficient: hostTensor("float32", Float32Array.of(klCoefficient), []),
-        ...(algorithm === "ppo"
+        ...(hasValues
           ? {
             returns: column((i) => scored[i].returns!),
             behaviorValues: column((i) => scored[i].values!),
@@ -637,36 +579,33 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
         isFinite &&= done.isApplied;
       }
     }
-    const right = played.filter(({ answer, question }) =>
-      answer !== undefined && exactMatch(answer, question.answers)
-    ).slice(0, WATCHED);
+    const isRight = played.map(({ answer, question }) =>
+      answer === undefined ? 0 : exactMatch(answer, question.answers)
+    );
+    const right = played.filter((_, i) => isRight[i]).slice(0, WATCHED);
     const after = await score(store.params, right);
     const before = mean(right.flatMap((t) => mean([...t.behaviorLogProbs])));
     const now = mean(after.flatMap(({ logProbs }) => mean([...logProbs])));
     const statistic = (name: string): number => mean(all.map((s) => s[name] ?? 0));
     const kl = statistic("kl");
-    const returns = scored.map((s) => s.return);
+    const earned = mean(scored.map((s) => s.return));
     const oracle = options.oracleReturn &&
       mean(played.map(({ question, cost }) => options.oracleReturn!(question, cost)));
     const record: PolicyRecord = {
       step: step + 1,
       episodes: (step + 1) * Q * G,
-      return: mean(returns),
+      return: earned,
       ...(oracle === undefined
         ? {}
-        : { oracle_return: oracle, regret: (oracle - mean(returns)) / oracle }),
-      accuracy: mean(
-        played.map(({ answer, question }) =>
-          answer === undefined ? 0 : exactMatch(answer, question.answers)
-        ),
-      ),
+        : { oracle_return: oracle, regret: (oracle - earned) / oracle }),
+      accuracy: mean(isRight),
       retrieval_rate: mean(played.map(({ retrievals }) => Number(retrievals.length > 0))),
       retrievals: mean(played.map(({ retrievals }) => retrievals.length)),
       entropy: statistic("entropy"),
       kl,
       kl_coefficient: klCoefficient,
       clip_share: statistic("clipShare"),
-      ...(algorithm === "ppo"
+      ...(hasValues
         ? {
           explained_variance: explainedVariance(
             scored.flatMap((s) => [...s.values!.subarray(0, s.returns!.length)]),
@@ -731,7 +670,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
 
   const measure = async (): Promise<void> => {
     if (!options.evaluate || evaluatedAt === step) return;
-    evaluation = await options.evaluate(work.policy, step);
+    evaluation = await options.evaluate(policy, step);
     evaluatedAt = step;
     options.log?.({ step, ...evaluation });
     progress.update({ step, total: iterations, metrics: evaluation });
@@ -762,11 +701,8 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   const every = checkpoints?.every || 20;
   try {
     while (!ended) {
-      if (step >= iterations) ended = "finished";
-      else if (options.signal?.aborted) ended = "interrupted";
-      else if (options.maxMinutes !== undefined && seconds() > options.maxMinutes * 60) {
-        ended = "time";
-      }
+      const { maxMinutes, signal } = options;
+      ended = endingOf({ step, steps: iterations, seconds: seconds(), maxMinutes, signal });
       if (ended) break;
       const record = await iterate();
       if (evalEvery > 0 && step % evalEvery === 0 && step < iterations) await measure();
@@ -780,16 +716,10 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     if (ended !== "interrupted") await measure();
     // While the guard is worried, the last state that was kept is what a resumed run goes on from.
     if (guard.isHealthy) await save();
-    const copy = (names: readonly string[]): Record<string, HostTensor<"float32">> =>
-      Object.fromEntries(names.map((name) => {
-        const { data, shape } = store.params[name];
-        return [name, hostTensor("float32", data.slice(), shape)];
-      }));
+    const copy = tensorsOf(store);
     return {
-      policy: { config: model.config, tensors: copy(Object.keys(model.tensors)) },
-      valueHead: algorithm === "ppo"
-        ? copy(Object.keys(valueHeadParamSpecs(model.config.modelWidth)))
-        : undefined,
+      policy: { config: model.config, tensors: pick(copy, model.tensors) },
+      valueHead: hasValues ? pick(copy, valueHeadParamSpecs(model.config.modelWidth)) : undefined,
       step,
       ended: ended!,
       rollbacks,

@@ -1,4 +1,5 @@
 /** Documents by the words they share with the query. @module */
+import { documentText } from "../../data/document_text.ts";
 import type { Document } from "../../data/types.ts";
 import { bm25Index, bm25SearchBatch, loadTokenizer, trainStemTokenizer } from "../../text/mod.ts";
 import type { DocumentRetriever, RetrievedDocument } from "../retriever.ts";
@@ -35,7 +36,7 @@ export function bm25Retriever(
   options: Bm25RetrieverOptions = {},
 ): DocumentRetriever {
   const { tokenize = "stems" } = options;
-  const texts = documents.map(({ title, text }) => title ? `${title} ${text}` : text);
+  const texts = documents.map(documentText);
   const tokenizer = loadTokenizer(trainStemTokenizer(texts, { stem: tokenize === "stems" }));
   const matrix = bm25Index(tokenizer.encodeBatch(texts), tokenizer.vocabSize);
   return {

@@ -6,6 +6,7 @@ import { withFolder } from "../../with_folder.ts";
 import { tinyAgentOverrides } from "../recipe/_tiny_agent_run.ts";
 import { trainTiny } from "../recipe/_tiny_run.ts";
 import { assertRefused, cli } from "./_models.ts";
+import { interruptCli } from "./_interrupt.ts";
 
 const QUESTION = ["Who", "taught", "Ada", "Lund?"];
 
@@ -187,38 +188,17 @@ Deno.test("a run that ran out of time says how to go on, and that works", () =>
     assertStringIncludes(resumed.out, "Trained 60 iterations");
   }));
 
-const main = `
-  import { runCli } from "${new URL("../../../src/command/run_cli.ts", import.meta.url)}";
-  Deno.exit(await runCli(Deno.args));
-`;
-
 Deno.test({
   name: "train-agent saves at Ctrl-C in either phase, and says how to go on",
   ignore: Deno.build.os === "windows",
   fn: () =>
     withFolder(async (root) => {
-      const script = join(root, "main.ts");
-      await Deno.writeTextFile(script, main);
-      const config = new URL("../../../deno.json", import.meta.url).pathname;
       const interrupted = async (phase: string, ...args: string[]): Promise<string> => {
-        const child = new Deno.Command(Deno.execPath(), {
-          args: ["run", "-A", "--no-check", "--config", config, script, ...args],
-          stdout: "piped",
-          stderr: "piped",
-        }).spawn();
-        let err = "", isKilled = false;
-        const output = new Response(child.stdout).text();
-        for await (const chunk of child.stderr.pipeThrough(new TextDecoderStream())) {
-          err += chunk;
-          // The first line of its progress: it is at work.
-          if (!isKilled && err.includes(phase)) {
-            isKilled = true;
-            child.kill("SIGINT");
-          }
-        }
-        assertEquals((await child.status).code, 130, err);
+        // The first line of its progress: it is at work.
+        const { code, out, err } = await interruptCli(root, phase, args);
+        assertEquals(code, 130, err);
         assertStringIncludes(err, "stopping after this step");
-        return await output;
+        return out;
       };
       const run = join(root, "run");
       const resume = `train-agent agent.resume=${run}`;

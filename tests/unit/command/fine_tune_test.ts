@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import { loadAdapter, loadModel } from "../../../src/hub/mod.ts";
 import { withFolder } from "../../with_folder.ts";
 import { assertRefused, cli, prepare } from "./_models.ts";
+import { interruptCli } from "./_interrupt.ts";
 
 const PAIRS = [
   '{"prompt": "who sleeps ?", "answer": "the otter"}',
@@ -98,11 +99,6 @@ Deno.test("fine-tune refuses flags, data and models that are none", () =>
     assert(!made, "no output folder");
   }));
 
-const main = `
-  import { runCli } from "${new URL("../../../src/command/run_cli.ts", import.meta.url)}";
-  Deno.exit(await runCli(Deno.args));
-`;
-
 Deno.test({
   name: "fine-tune saves at Ctrl-C, and --resume goes on from there",
   ignore: Deno.build.os === "windows",
@@ -112,24 +108,13 @@ Deno.test({
       await Deno.writeTextFile(data, PAIRS.join("\n"));
       const out = join(root, "out");
       const args = ["fine-tune", `--model=${model}`, `--data=${data}`, `--out=${out}`, "--batch=2"];
-      const script = join(root, "main.ts");
-      await Deno.writeTextFile(script, main);
-      const config = new URL("../../../deno.json", import.meta.url).pathname;
-      const child = new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", "--no-check", "--config", config, script, ...args, "--steps=100000"],
-        stdout: "piped",
-        stderr: "piped",
-      }).spawn();
-      let err = "", isKilled = false;
-      const output = new Response(child.stdout).text();
-      for await (const chunk of child.stderr.pipeThrough(new TextDecoderStream())) {
-        err += chunk;
-        // The first line of progress: it is training.
-        if (!isKilled && /fine-tune/.test(err)) child.kill("SIGINT");
-        isKilled ||= /fine-tune/.test(err);
-      }
-      assertEquals((await child.status).code, 130, err);
-      const [, step] = (await output).match(
+      // The first line of progress: it is training.
+      const { code, out: said, err } = await interruptCli(root, "fine-tune", [
+        ...args,
+        "--steps=100000",
+      ]);
+      assertEquals(code, 130, err);
+      const [, step] = said.match(
         /^Interrupted and saved at step (\d+)\. To go on, run the same command with --resume$/m,
       )!;
       assert(Number(step) > 0);

@@ -26,9 +26,16 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { dirname, fromFileUrl, join } from "@std/path";
-import { type DocumentRetriever, type EpisodeRequest, rollout } from "../src/agent/mod.ts";
+import {
+  type DocumentRetriever,
+  type EpisodeRequest,
+  openPolicySlots,
+  policyRules,
+  type PolicySlots,
+  rollout,
+} from "../src/agent/mod.ts";
 import { composeConfig } from "../src/config/mod.ts";
-import { type DecoderSlots, openDecoderSlots } from "../src/generate/mod.ts";
+import { openDecoderSlots } from "../src/generate/mod.ts";
 import { loadModel, saveModel } from "../src/hub/mod.ts";
 import { type DecoderModel, decoderParamSpecs, isDecoder } from "../src/model/mod.ts";
 import { onnxExecutor, ParameterStore } from "../src/runtime/mod.ts";
@@ -204,16 +211,17 @@ const differsAt = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
 
 /** How far apart the logits of two tokens are, after what stands before. */
 async function gapOf(
-  slots: DecoderSlots,
+  model: DecoderModel,
   before: ArrayLike<number>,
   [a, b]: [number, number],
 ): Promise<number> {
-  slots.reset();
+  const slots = await openDecoderSlots(model, { executor: onnxExecutor({ threads }), slots: 1 });
   const { logits } = await slots.read([0], [before]);
+  await slots.dispose();
   return Math.abs(logits[a] - logits[b]);
 }
 
-async function ours(slots: DecoderSlots, all: readonly EpisodeRequest[]): Promise<Played> {
+async function ours(slots: PolicySlots, all: readonly EpisodeRequest[]): Promise<Played> {
   searchMs = 0;
   const began = performance.now();
   const episodes = await rollout(slots, environment, all, { seed: 1, isGreedy: true });
@@ -286,7 +294,7 @@ async function measure(
   let episodes: ArrayLike<number>[] = [];
   for (const [i, rows] of options.slots.split(",").map(Number).entries()) {
     const executor = onnxExecutor({ threads });
-    const slots = await openDecoderSlots(model, {
+    const slots = await openPolicySlots(model, policyRules(protocol), {
       executor,
       threads,
       slots: rows,
@@ -312,7 +320,7 @@ async function measure(
         if (t < 0) continue;
         differing++;
         const before = Array.from(row).slice(0, t), [a, b] = [row[t], episodes[e][t]];
-        largestGap = Math.max(largestGap, await gapOf(slots, before, [a, b]));
+        largestGap = Math.max(largestGap, await gapOf(model, before, [a, b]));
       }
     }
     if (i === 0) {

@@ -19,7 +19,6 @@ export {
   type RewardWeights,
   terminalReward,
 } from "./reward.ts";
-export { chooseToken, type TokenChoice, type TokenChoiceInputs } from "./choose_token.ts";
 export {
   type Demonstrator,
   plainDemonstrator,
@@ -35,6 +34,13 @@ export {
   type SearchErrors,
   searchErrors,
 } from "./oracle.ts";
+export {
+  openPolicySlots,
+  type PolicyChoice,
+  type PolicySlots,
+  type PolicyTurn,
+  type TokenChoice,
+} from "./policy_slots.ts";
 export {
   type Lesson,
   policyBatchOf,

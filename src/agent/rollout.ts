@@ -1,10 +1,9 @@
 /** Episodes of a policy, many at once. @module */
 import { ConfigError } from "../errors.ts";
 import type { Document, Query } from "../data/mod.ts";
-import type { DecoderSlots } from "../generate/mod.ts";
 import type { PolicyRules } from "../model/mod.ts";
 import { randomStream } from "../tensor/random.ts";
-import { chooseToken, type TokenChoice } from "./choose_token.ts";
+import type { PolicyChoice, PolicySlots, TokenChoice } from "./policy_slots.ts";
 import type { AgentProtocol } from "./protocol.ts";
 import type { DocumentRetriever } from "./retriever.ts";
 import type { Trajectory, TrajectoryRetrieval } from "./trajectory.ts";
@@ -35,8 +34,6 @@ export interface AgentEnvironment {
 export interface RolloutOptions {
   /** Seed of all random choices. */
   readonly seed: number;
-  /** Temperature of the policy, > 0. Default 1. */
-  readonly temperature?: number;
   /** Take the likeliest token instead of drawing one. Default `false`. */
   readonly isGreedy?: boolean;
   /** Documents that a retrieval returns; the first one is read. Default 1. */
@@ -126,21 +123,20 @@ const WAITING_SHARE = 0.25;
  * @param slots Where the policy writes; they are cleared
  * @param environment What it lives in
  * @param requests Episodes
- * @param options Seed and temperature
+ * @param options Seed, and who decides
  * @returns One trajectory per request, in their order
  * @throws {ConfigError} If a prompt and one turn do not fit into the model
  */
 export async function rollout(
-  slots: DecoderSlots,
+  slots: PolicySlots,
   environment: AgentEnvironment,
   requests: readonly EpisodeRequest[],
   options: RolloutOptions,
 ): Promise<Trajectory[]> {
   const { protocol, retriever, documents, turnTokens } = environment;
-  const { seed, temperature = 1, isGreedy = false, top = 1, gate, onEnd, onChoice } = options;
-  const rules = policyRules(protocol, temperature);
+  const { seed, isGreedy = false, top = 1, gate, onEnd, onChoice } = options;
   const { ids, budget } = protocol;
-  const count = slots.lengths.length;
+  const { count } = slots;
   // One position stays free: where an episode is cut off, the state behind its last token has a value.
   const longest = slots.maxLength - 1;
   const playing: (Episode | undefined)[] = Array(count).fill(undefined);
@@ -190,22 +186,33 @@ export async function rollout(
     begin(slot);
   };
 
-  /** Let the policy choose in these slots, whose logits are known. */
-  const choose = async (chosen: readonly number[], logits: Float32Array): Promise<void> => {
+  const canRetrieve = ({ retrievals, answerFrom }: Episode): boolean =>
+    retrievals.length < budget && answerFrom === undefined;
+
+  /** Let the policy read what is pending in these slots and choose. */
+  const choose = async (chosen: readonly number[]): Promise<void> => {
+    const made = await slots.choose(chosen.map((slot) => {
+      const episode = playing[slot]!, { request, actions } = episode;
+      const draw = (stream: string): number | undefined =>
+        isGreedy
+          ? undefined
+          : randomStream({ seed, stream: `${stream}/${request.episode}`, step: actions.length })
+            .uniform();
+      return {
+        slot,
+        tokens: episode.pending,
+        mayRetrieve: canRetrieve(episode),
+        uniform: draw("rollout"),
+        otherUniform: gate && draw("gate"),
+      };
+    }));
     const asking: { slot: number; query: string; isWritten: boolean }[] = [];
     chosen.forEach((slot, i) => {
       const episode = playing[slot]!;
       const { tokens, actions, request } = episode;
-      const mayRetrieve = episode.retrievals.length < budget && episode.answerFrom === undefined;
-      const row = logits.subarray(i * slots.vocabSize, (i + 1) * slots.vocabSize);
-      const uniform = isGreedy ? undefined : randomStream({
-        seed,
-        stream: `rollout/${request.episode}`,
-        step: actions.length,
-      }).uniform();
-      let choice = chooseToken({ logits: row, rules, mayRetrieve }, uniform);
-      const isDecision = choice.token === ids.retrieve || choice.token === ids.answer;
-      if (gate && mayRetrieve && isDecision) choice = gated(choice, episode, row);
+      const mayRetrieve = canRetrieve(episode);
+      const isDecision = made[i].token === ids.retrieve || made[i].token === ids.answer;
+      const choice = gate && mayRetrieve && isDecision ? gated(made[i], episode) : made[i];
       const { token } = choice;
       actions.push(tokens.length);
       tokens.push(token);
@@ -213,7 +220,10 @@ export async function rollout(
       episode.logProbs.push(choice.logProb);
       episode.retrieveProbs.push(choice.retrieveProb);
       episode.pending = [token];
-      onChoice?.(choice, request.episode);
+      onChoice?.(
+        { token, logProb: choice.logProb, retrieveProb: choice.retrieveProb },
+        request.episode,
+      );
       if (token === ids.end) return end(slot, false);
       if (token === ids.retrieve) {
         const written = protocol.text(tokens.slice(episode.turn, -1));
@@ -256,17 +266,11 @@ export async function rollout(
   };
 
   /** What the gate decides, in the place of the policy's own choice between retrieving and not. */
-  const gated = (choice: TokenChoice, episode: Episode, logits: Float32Array): TokenChoice => {
+  const gated = (choice: PolicyChoice, episode: Episode): TokenChoice => {
     const { retrieveProb } = choice;
     const isWanted = gate!({ retrieveProb, retrievals: episode.retrievals.length });
-    if (isWanted) return { ...choice, token: ids.retrieve, logProb: Math.log(retrieveProb) };
-    if (choice.token !== ids.retrieve) return choice;
-    const uniform = isGreedy ? undefined : randomStream({
-      seed,
-      stream: `gate/${episode.request.episode}`,
-      step: episode.actions.length,
-    }).uniform();
-    return { ...chooseToken({ logits, rules, mayRetrieve: false }, uniform), retrieveProb };
+    if (isWanted) return { token: ids.retrieve, logProb: Math.log(retrieveProb), retrieveProb };
+    return choice.token === ids.retrieve ? choice.other : choice;
   };
 
   slots.reset();
@@ -280,9 +284,6 @@ export async function rollout(
     const groups = isDue
       ? similarLengths(several, lengthOf)
       : [busy.filter((slot) => lengthOf(slot) === 1)];
-    for (const group of groups) {
-      const { logits } = await slots.read(group, group.map((slot) => playing[slot]!.pending));
-      await choose(group, logits);
-    }
+    for (const group of groups) await choose(group);
   }
 }

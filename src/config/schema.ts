@@ -330,7 +330,7 @@ const warmStart = section("Supervised learning from a teacher's episodes, before
   from: optionalText(
     "Run whose warm start is taken instead of a new one: of the same data, tokenizer and sizes.",
   ),
-  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 1300 }),
+  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 2400 }),
   batch_size: whole("Episodes per step.", { min: 1, max: 65_536, preset: 128 }),
   learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 2e-3 }),
   closed_share: real(
@@ -359,6 +359,11 @@ const agent = section("The agent: a policy that answers, and decides when to ret
     "bm25",
   ),
   index: optionalText("Run folder of the trained index (retriever index)."),
+  title_weight: whole("Times that a title counts (retriever bm25).", {
+    min: 1,
+    max: 100,
+    preset: 3,
+  }),
   noise: real("Probability that a retrieval gives a random document instead.", {
     min: 0,
     max: 1,
@@ -403,7 +408,7 @@ const agent = section("The agent: a policy that answers, and decides when to ret
   learning_rate: real("Highest learning rate; falls linearly to a tenth.", {
     min: 1e-8,
     max: 10,
-    preset: 3e-4,
+    preset: 1.5e-4,
   }),
   clip_norm: real("Largest global norm of the gradient.", { min: 1e-6, max: 1e6, preset: 1 }),
   clip_low: real("The ratio is clipped to 1 − this …", { min: 0, max: 1, preset: 0.2 }),

@@ -252,7 +252,7 @@ export interface WarmStartConfig {
    * Default: null.
    */
   readonly from: string | null;
-  /** Optimiser steps; 0 for none. Default: 1300. */
+  /** Optimiser steps; 0 for none. Default: 2400. */
   readonly steps: number;
   /** Episodes per step. Default: 128. */
   readonly batch_size: number;
@@ -282,6 +282,8 @@ export interface AgentConfig {
   readonly retriever: "index" | "bm25" | "exact" | "empty" | "random" | "oracle";
   /** Run folder of the trained index (retriever index). Default: null. */
   readonly index: string | null;
+  /** Times that a title counts (retriever bm25). Default: 3. */
+  readonly title_weight: number;
   /** Probability that a retrieval gives a random document instead. Default: 0. */
   readonly noise: number;
   /** λ, prices of a retrieval; each question is asked at one of them. */
@@ -310,7 +312,7 @@ export interface AgentConfig {
   readonly epochs: number;
   /** Steps per pass (not reinforce). Default: 4. */
   readonly minibatches: number;
-  /** Highest learning rate; falls linearly to a tenth. Default: 0.0003. */
+  /** Highest learning rate; falls linearly to a tenth. Default: 0.00015. */
   readonly learning_rate: number;
   /** Largest global norm of the gradient. Default: 1. */
   readonly clip_norm: number;

@@ -12,8 +12,9 @@ import {
   packDecoder,
 } from "../model/mod.ts";
 import type { Executable, Executor, HostTensors } from "../runtime/mod.ts";
-import { named, namedInts } from "../tensor/axes.ts";
-import { hostTensor, sizeOf } from "../tensor/host_tensor.ts";
+import { type F32, named, namedInts } from "../tensor/axes.ts";
+import { type DType, type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
+import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkRows, type Columns, inColumns, leftPadded, positionsOf } from "./_rows.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
@@ -29,6 +30,29 @@ export interface DecoderSequenceOptions {
   threads?: number;
 }
 
+/** What a program makes of logits besides giving them out. */
+export interface LogitsHead {
+  /** Inputs of its own: one number per row. */
+  readonly inputs: Readonly<Record<string, DType>>;
+  /** Its outputs: one number per row. */
+  readonly outputs: Readonly<Record<string, DType>>;
+  /**
+   * Makes them.
+   *
+   * @param logits [B, V]
+   * @param x Its inputs, each [B]
+   */
+  run(logits: F32<"B V">, x: Params): Readonly<Record<string, Tensor>>;
+}
+
+/** What a step of a decoder has beyond its layers. */
+export interface DecoderStepOptions {
+  /** Low-rank adapters, the parameters of which stand among the model's. */
+  readonly lora?: LoraScaling;
+  /** What is made of the logits. */
+  readonly head?: LogitsHead;
+}
+
 /** Tokens of a row that are read at once. */
 const MAX_COLUMNS = 512;
 
@@ -41,12 +65,12 @@ const MAX_COLUMNS = 512;
  *
  * @param config Sizes of the model
  * @param parameters Inputs that are parameters
- * @param lora Adapters among them
+ * @param options Adapters among them; what is made of the logits
  */
 export function decoderStepProgram(
   config: DecoderConfig,
   parameters: Readonly<Record<string, ProgramInput>>,
-  lora?: LoraScaling,
+  { lora, head }: DecoderStepOptions = {},
 ): Program {
   const cache: ProgramInput = {
     dtype: "float32",
@@ -61,6 +85,7 @@ export function decoderStepProgram(
       positions: { dtype: "int32", shape: ["B", "S"] },
       isToken: { dtype: "float32", shape: ["B", "S"] },
       pastLengths: { dtype: "int32", shape: ["B"] },
+      ...perRow(head?.inputs ?? {}),
       ...Object.fromEntries(
         layers.flatMap((i) => [[`past.${i}.keys`, cache], [`past.${i}.values`, cache]]),
       ),
@@ -92,8 +117,37 @@ export function decoderStepProgram(
         present: tf.stack(
           keysValues.flatMap(({ keys, values }) => [keys as Tensor, values as Tensor]),
         ),
+        ...head?.run(named(logits, "B V", {}), x),
       };
     },
+  };
+}
+
+/** Inputs of one number per row. */
+const perRow = (dtypes: Readonly<Record<string, DType>>): Record<string, ProgramInput> =>
+  Object.fromEntries(
+    Object.entries(dtypes).map(([name, dtype]) => [name, { dtype, shape: ["B"] }]),
+  );
+
+/** Memory for the results of single steps of B rows, which come again and again. */
+export function stepOutputs(
+  { vocabSize, layers, keyValueHeads, headWidth }: DecoderConfig,
+  B: number,
+  head?: LogitsHead,
+): HostTensors {
+  const zeros = (dtype: DType, shape: number[]): HostTensor =>
+    hostTensor(
+      dtype,
+      dtype === "int32" ? new Int32Array(sizeOf(shape)) : new Float32Array(sizeOf(shape)),
+      shape,
+    );
+  return {
+    logits: zeros("float32", [B, vocabSize]),
+    logSumExp: zeros("float32", [B]),
+    present: zeros("float32", [2 * layers, B, keyValueHeads, 1, headWidth]),
+    ...Object.fromEntries(
+      Object.entries(head?.outputs ?? {}).map(([name, dtype]) => [name, zeros(dtype, [B])]),
+    ),
   };
 }
 
@@ -103,8 +157,14 @@ interface ReadOptions {
   rows?: readonly number[];
   /** Memory for the results. */
   outputs?: HostTensors;
-  /** Parameters that are no constants of the program. */
-  parameters?: HostTensors;
+  /** Parameters that are no constants of the program, and inputs of its head. */
+  inputs?: HostTensors;
+}
+
+/** Logits of the next token of every row, and what a head made of them. */
+export interface ReadResult extends NextTokenLogits {
+  /** Outputs of the head, each [B]; valid until the next call. */
+  readonly head: HostTensors;
 }
 
 /**
@@ -115,12 +175,12 @@ export async function readColumns(
   step: Executable,
   cache: KeyValueCache,
   columns: Columns,
-  { rows, outputs, parameters }: ReadOptions = {},
-): Promise<NextTokenLogits> {
+  { rows, outputs, inputs }: ReadOptions = {},
+): Promise<ReadResult> {
   const { inputIds, isToken, counts } = columns;
   const before = rows ? rows.map((row) => cache.lengths[row]) : cache.lengths;
-  const { logits, logSumExp, present } = await step.run({
-    ...parameters,
+  const { logits, logSumExp, present, ...head } = await step.run({
+    ...inputs,
     inputIds,
     isToken,
     positions: hostTensor("int32", positionsOf(columns, before), inputIds.shape),
@@ -128,7 +188,7 @@ export async function readColumns(
     ...cache.tensors(rows),
   }, { outputs });
   cache.append(present.data as Float32Array, counts, rows);
-  return { logits: logits.data as Float32Array, logSumExp: logSumExp.data as Float32Array };
+  return { logits: logits.data as Float32Array, logSumExp: logSumExp.data as Float32Array, head };
 }
 
 class DecoderState implements SequenceState {
@@ -157,18 +217,9 @@ class DecoderState implements SequenceState {
     return this.#cache.lengths;
   }
 
-  /** Memory for the results of single steps of B rows, which come again and again. */
+  /** Single steps of as many rows write into the same memory. */
   #outputsOf(B: number): HostTensors {
-    if (this.#outputs?.logSumExp.shape[0] !== B) {
-      const { vocabSize, layers, keyValueHeads, headWidth } = this.#config;
-      const zeros = (shape: number[]) =>
-        hostTensor("float32", new Float32Array(sizeOf(shape)), shape);
-      this.#outputs = {
-        logits: zeros([B, vocabSize]),
-        logSumExp: zeros([B]),
-        present: zeros([2 * layers, B, keyValueHeads, 1, headWidth]),
-      };
-    }
+    if (this.#outputs?.logSumExp.shape[0] !== B) this.#outputs = stepOutputs(this.#config, B);
     return this.#outputs;
   }
 
@@ -213,7 +264,7 @@ export async function openDecoder(
   const { config } = model;
   const { executor, lora, threads } = options;
   const tensors = lora ? model.tensors : packDecoder(model);
-  const program = decoderStepProgram(config, inputsLike(tensors), lora);
+  const program = decoderStepProgram(config, inputsLike(tensors), { lora });
   const step = await executor.compile(program, { constants: tensors, threads });
   return {
     vocabSize: config.vocabSize,

@@ -4,10 +4,15 @@ import { inputsLike } from "../graph/mod.ts";
 import { type DecoderModel, longestText, packDecoder } from "../model/mod.ts";
 import type { Executor, HostTensors } from "../runtime/mod.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
-import { isUnchanged, leftPadded } from "./_rows.ts";
-import { decoderStepProgram, readColumns } from "./decoder_sequences.ts";
+import { isUnchanged, leftPadded, selectRows } from "./_rows.ts";
+import {
+  decoderStepProgram,
+  type LogitsHead,
+  readColumns,
+  type ReadResult,
+  stepOutputs,
+} from "./decoder_sequences.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
-import type { NextTokenLogits } from "./sequence_model.ts";
 
 /** Choices of {@linkcode openDecoderSlots}. */
 export interface DecoderSlotsOptions {
@@ -24,6 +29,8 @@ export interface DecoderSlotsOptions {
   readonly isLive?: boolean;
   /** Threads of one operator. Default: all cores. */
   readonly threads?: number;
+  /** What is made of the logits in the same graph. Default: nothing. */
+  readonly head?: LogitsHead;
 }
 
 /** Texts in slots. */
@@ -40,11 +47,16 @@ export interface DecoderSlots {
    *
    * @param slots Different slots
    * @param tokens Tokens of each, at least one
-   * @returns Logits of the next token of those slots, in their order
-   * @throws {ShapeError} If rows and slots differ, there is no such slot, no token or no such token, or a
-   * text becomes longer than the model can read
+   * @param inputs Inputs of the head, a number for each of those slots
+   * @returns Logits of the next token of those slots, in their order, and what the head made of them
+   * @throws {ShapeError} If rows and slots differ, there is no such slot, no token or no such token, a
+   * text becomes longer than the model can read, or an input of the head is missing
    */
-  read(slots: readonly number[], tokens: readonly ArrayLike<number>[]): Promise<NextTokenLogits>;
+  read(
+    slots: readonly number[],
+    tokens: readonly ArrayLike<number>[],
+    inputs?: Readonly<Record<string, ArrayLike<number>>>,
+  ): Promise<ReadResult>;
   /** Empty a slot. */
   clear(slot: number): void;
   /** Empty all slots, as if they had just been opened: what follows does not depend on what was before. */
@@ -64,10 +76,10 @@ export async function openDecoderSlots(
   model: DecoderModel,
   options: DecoderSlotsOptions,
 ): Promise<DecoderSlots> {
-  const { executor, slots: count, expected = 0, isLive = false, threads } = options;
+  const { executor, slots: count, expected = 0, isLive = false, threads, head } = options;
   const { config } = model;
   const tensors: HostTensors = isLive ? model.tensors : packDecoder(model);
-  const program = decoderStepProgram(config, inputsLike(tensors));
+  const program = decoderStepProgram(config, inputsLike(tensors), { head });
   const step = await executor.compile(
     program,
     isLive ? { threads } : { constants: tensors, threads },
@@ -77,11 +89,35 @@ export async function openDecoderSlots(
   const cache = new KeyValueCache({ layers, heads: keyValueHeads, headWidth }, count, expected);
   const maxLength = longestText(config);
 
+  const outputs = stepOutputs(config, count, head);
+
+  /** Inputs of the head for some slots, on rows that may be more; what stands on the others is 0. */
+  function headInputs(
+    given: Readonly<Record<string, ArrayLike<number>>>,
+    rows: readonly number[],
+    height: number,
+  ): HostTensors {
+    return Object.fromEntries(
+      Object.entries(head?.inputs ?? {}).map(([name, dtype]) => {
+        const values = given[name];
+        if (values?.length !== rows.length) {
+          throw new ShapeError(
+            `Cannot read: the head needs "${name}", a number for each of ${rows.length} slots`,
+          );
+        }
+        const data = dtype === "int32" ? new Int32Array(height) : new Float32Array(height);
+        rows.forEach((row, i) => data[row] = values[i]);
+        return [name, hostTensor(dtype, data, [height])];
+      }),
+    );
+  }
+
   /** One token for some slots, a padding one for the others: cheaper than to copy their keys. */
   async function readOne(
     slots: readonly number[],
     tokens: ArrayLike<number>,
-  ): Promise<NextTokenLogits> {
+    given: Readonly<Record<string, ArrayLike<number>>>,
+  ): Promise<ReadResult> {
     const inputIds = new Int32Array(count), isToken = new Float32Array(count);
     slots.forEach((slot, i) => {
       inputIds[slot] = tokens[i];
@@ -91,13 +127,18 @@ export async function openDecoderSlots(
       inputIds: hostTensor("int32", inputIds, [count, 1]),
       isToken: hostTensor("float32", isToken, [count, 1]),
       counts: [...isToken],
-    }, { parameters });
+    }, { inputs: { ...parameters, ...headInputs(given, slots, count) }, outputs });
     if (isUnchanged(slots, count)) return all;
-    const logits = new Float32Array(slots.length * vocabSize);
-    slots.forEach((slot, i) => {
-      logits.set(all.logits.subarray(slot * vocabSize, (slot + 1) * vocabSize), i * vocabSize);
-    });
-    return { logits, logSumExp: Float32Array.from(slots, (slot) => all.logSumExp[slot]) };
+    const { logits, logSumExp, ...made } = selectRows({
+      logits: hostTensor("float32", all.logits, [count, vocabSize]),
+      logSumExp: hostTensor("float32", all.logSumExp, [count]),
+      ...all.head,
+    }, slots);
+    return {
+      logits: logits.data as Float32Array,
+      logSumExp: logSumExp.data as Float32Array,
+      head: made,
+    };
   }
 
   return {
@@ -106,7 +147,7 @@ export async function openDecoderSlots(
     get lengths(): readonly number[] {
       return cache.lengths;
     },
-    async read(slots, tokens): Promise<NextTokenLogits> {
+    async read(slots, tokens, inputs = {}): Promise<ReadResult> {
       if (slots.length !== tokens.length || new Set(slots).size !== slots.length) {
         throw new ShapeError(
           `Cannot read: ${tokens.length} rows of tokens are meant for the slots ${slots}`,
@@ -126,9 +167,12 @@ export async function openDecoderSlots(
       });
       const rows = leftPadded(tokens, vocabSize), counts = tokens.map(({ length }) => length);
       const isOne = slots.every((slot, i) => counts[i] === 1 && cache.lengths[slot] > 0);
-      return isOne
-        ? await readOne(slots, rows.inputIds.data)
-        : await readColumns(step, cache, { ...rows, counts }, { rows: slots, parameters });
+      if (isOne) return await readOne(slots, rows.inputIds.data, inputs);
+      const all = slots.map((_, i) => i);
+      return await readColumns(step, cache, { ...rows, counts }, {
+        rows: slots,
+        inputs: { ...parameters, ...headInputs(inputs, all, slots.length) },
+      });
     },
     clear: (slot) => cache.clear(slot),
     reset: () => cache.reset(),

@@ -2,8 +2,11 @@
 export { type BeamSearchOptions, searchBeams, type TextStart } from "./beam_search.ts";
 export {
   type DecoderSequenceOptions,
+  type DecoderStepOptions,
   decoderStepProgram,
+  type LogitsHead,
   openDecoder,
+  type ReadResult,
 } from "./decoder_sequences.ts";
 export { type DecoderSlots, type DecoderSlotsOptions, openDecoderSlots } from "./decoder_slots.ts";
 export { generate, type GeneratedText } from "./generate.ts";

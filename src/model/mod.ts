@@ -10,6 +10,7 @@ export * from "./model.ts";
 export * from "./model_files.ts";
 export * from "./pack_decoder.ts";
 export * from "./policy.ts";
+export * from "./policy_choice.ts";
 export * from "./resize_vocabulary.ts";
 export * from "./safetensors.ts";
 export * from "./safetensors_chunks.ts";

@@ -1,10 +1,10 @@
 /** A decoder as a policy: the log-probability of what it chose, and how good it thinks things stand. @module */
 import * as tf from "@tensorflow/tfjs-core";
-import { HIDDEN } from "../nn/mod.ts";
 import { actionLogProbs } from "../rl/mod.ts";
 import { type Dims, type F32, type I32, named, namedInts } from "../tensor/axes.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { policyBias } from "./_policy_bias.ts";
 import { type DecoderDropout, decoderLogits, decoderStates } from "./decoder.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
 import { VALUE_WEIGHT, valueHead } from "./value_head.ts";
@@ -83,16 +83,4 @@ export function policyOutputs(
   const perRow = named(tf.expandDims(states, 0), "B T D", {});
   const values = tf.reshape(valueHead(params, perRow) as Tensor, [-1]);
   return { ...actions, values: named(values, "N", dims) };
-}
-
-/** [N, V] added to the logits. */
-function policyBias(mayRetrieve: F32<"N">, vocabSize: number, rules: PolicyRules): Tensor {
-  const never = new Float32Array(vocabSize), retrieve = new Float32Array(vocabSize);
-  for (const token of rules.forbidden) never[token] = HIDDEN;
-  retrieve[rules.retrieveToken] = HIDDEN;
-  const isRefused = tf.expandDims(tf.sub(1, mayRetrieve as Tensor), 1);
-  return tf.add(
-    tf.tensor2d(never, [1, vocabSize]),
-    tf.mul(isRefused, tf.tensor2d(retrieve, [1, vocabSize])),
-  );
 }

@@ -8,6 +8,7 @@ import {
   type Oracle,
   oracleRetriever,
   outcomeOf,
+  type PolicySlots,
   randomRetriever,
   type RewardWeights,
   rollout,
@@ -16,7 +17,6 @@ import {
 } from "../agent/mod.ts";
 import type { Query } from "../data/mod.ts";
 import { DataError } from "../errors.ts";
-import type { DecoderSlots } from "../generate/mod.ts";
 import { answerF1, bootstrapMeanInterval, type Estimate, exactMatch } from "../metric/mod.ts";
 import type { WorldOracle } from "./agent_oracle.ts";
 
@@ -96,14 +96,14 @@ export interface EvaluateAgentOptions {
   readonly hops?: number;
   /** Optimal agents of the questions, where they are known. */
   readonly oracle?: WorldOracle;
-  /** Temperature of the policy, on whose probabilities the gate's thresholds are. Default 1. */
-  readonly temperature?: number;
   /** Can a second try bring what the first did not? Then paying again is no mistake. Default `false`. */
   readonly isNoisy?: boolean;
   /** Seed of resampling and of random retrievers. Default 0. */
   readonly seed?: number;
   /** Resamplings behind each interval. Default 1000. */
   readonly resamples?: number;
+  /** Times that a title counts for the BM25 it is compared with. Default 1. */
+  readonly titleWeight?: number;
   /** Only the agent itself, without those it is compared with. Default `false`. */
   readonly isBrief?: boolean;
   /** Told what is measured now. */
@@ -135,12 +135,12 @@ const knowsAll = (oracle: Oracle, hops: number): boolean => oracle.start === 2 *
  * @throws {DataError} If there is no question with an answer
  */
 export async function evaluateAgent(
-  policy: DecoderSlots,
+  policy: PolicySlots,
   environment: AgentEnvironment,
   options: EvaluateAgentOptions,
 ): Promise<AgentEvaluation> {
   const { part = "dev", costs, reward, hops = 1, oracle, seed = 0, resamples = 1000 } = options;
-  const { isBrief = false, temperature, onNote } = options;
+  const { isBrief = false, titleWeight, onNote } = options;
   const questions = options.questions.filter(({ answers }) => answers.length);
   if (!questions.length) {
     throw new DataError(
@@ -160,7 +160,7 @@ export async function evaluateAgent(
       policy,
       where,
       questions.map((question, episode) => ({ question, cost, episode })),
-      { seed, temperature, isGreedy: true, gate },
+      { seed, isGreedy: true, gate },
     );
 
   const figuresOf = (
@@ -228,7 +228,11 @@ export async function evaluateAgent(
   const compared: [string, AgentEnvironment, (state: GateState) => boolean][] = [
     ["never", environment, () => false],
     ["always", environment, always],
-    ["always, bm25", { ...environment, retriever: bm25Retriever(documents) }, always],
+    [
+      "always, bm25",
+      { ...environment, retriever: bm25Retriever(documents, { titleWeight }) },
+      always,
+    ],
     ["always, oracle", { ...environment, retriever: oracleRetriever(documents) }, always],
   ];
   for (const [name, where, gate] of compared) {

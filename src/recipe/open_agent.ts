@@ -3,13 +3,15 @@ import { join } from "@std/path";
 import {
   type AgentEnvironment,
   type DocumentRetriever,
+  openPolicySlots,
+  policyRules,
+  type PolicySlots,
   rollout,
   type Trajectory,
 } from "../agent/mod.ts";
 import { composeConfig, type ResolvedConfig } from "../config/mod.ts";
 import { type Document, DocumentStore, isThere } from "../data/mod.ts";
 import { CheckpointError, ConfigError, DataError } from "../errors.ts";
-import { type DecoderSlots, openDecoderSlots } from "../generate/mod.ts";
 import { type LoadedModel, loadModel } from "../hub/mod.ts";
 import { isDecoder } from "../model/mod.ts";
 import { executorOf } from "./executor_of.ts";
@@ -74,7 +76,7 @@ export interface OpenedAgent extends AsyncDisposable {
   /** Its retriever without noise. */
   readonly base: DocumentRetriever;
   /** Where it writes. */
-  readonly slots: DecoderSlots;
+  readonly slots: PolicySlots;
   /**
    * Ask it one question.
    *
@@ -196,7 +198,11 @@ export async function openAgent(
   const executor = executorOf(config.device);
   const prepared = await prepareRetriever(config.agent, documents, { executor, top });
   const environment = environmentOf(config, model.tokenizer, documents, prepared.retriever);
-  const slots = await openDecoderSlots(model, { executor, slots: count });
+  const slots = await openPolicySlots(
+    model,
+    policyRules(environment.protocol, config.agent.temperature),
+    { executor, slots: count },
+  );
   return {
     run,
     config,
@@ -218,7 +224,6 @@ export async function openAgent(
         {
           seed: seed ?? 0,
           isGreedy: seed === undefined,
-          temperature: config.agent.temperature,
           top,
         },
       );

@@ -153,7 +153,10 @@ export interface RetrieverOptions {
  * @throws {CheckpointError} If the index was trained on other documents
  */
 export async function prepareRetriever(
-  { retriever, index, noise }: Pick<AgentConfig, "retriever" | "index" | "noise">,
+  { retriever, index, noise, title_weight }: Pick<
+    AgentConfig,
+    "retriever" | "index" | "noise" | "title_weight"
+  >,
   documents: readonly Document[],
   options: RetrieverOptions = {},
 ): Promise<PreparedRetriever> {
@@ -161,7 +164,7 @@ export async function prepareRetriever(
   const choose = async (): Promise<DocumentRetriever> => {
     switch (retriever) {
       case "bm25":
-        return bm25Retriever(documents);
+        return bm25Retriever(documents, { titleWeight: title_weight });
       case "exact":
         return exactRetriever(documents);
       case "oracle":

@@ -1,11 +1,10 @@
 /** The agent journey: warm start by a teacher, then policy optimisation on its own episodes. @module */
 import { createHash } from "node:crypto";
 import { join } from "@std/path";
-import { type Lesson, policyRules } from "../agent/mod.ts";
+import { type Lesson, openPolicySlots, policyRules } from "../agent/mod.ts";
 import type { ResolvedConfig } from "../config/mod.ts";
 import { isThere, makeFolder, writeAtomically } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
-import { openDecoderSlots } from "../generate/mod.ts";
 import { loadModel, type PretrainedModel, saveModel } from "../hub/mod.ts";
 import type { DecoderModel } from "../model/mod.ts";
 import { adamw } from "../optim/mod.ts";
@@ -223,7 +222,7 @@ export function evaluationOptions(
     hops: data.world ? config.data.world.hops : 1,
     oracle,
     isNoisy: agent.noise > 0,
-    temperature: agent.temperature,
+    titleWeight: agent.title_weight,
     seed,
     resamples: evaluation.bootstrap_samples,
   };
@@ -233,9 +232,10 @@ export function evaluationOptions(
 export async function measurePolicy(
   policy: DecoderModel,
   agent: Pick<PreparedAgent, "environment">,
-  options: EvaluateAgentOptions & { executor: Executor; slots: number },
+  options: EvaluateAgentOptions & { executor: Executor; slots: number; temperature: number },
 ): Promise<AgentEvaluation> {
-  const slots = await openDecoderSlots(policy, options);
+  const rules = policyRules(agent.environment.protocol, options.temperature);
+  const slots = await openPolicySlots(policy, rules, options);
   try {
     return await evaluateAgent(slots, agent.environment, options);
   } finally {
@@ -368,7 +368,8 @@ export async function trainAgent(
   const questions = (data.queries.train ?? []).filter(({ answers }) => answers.length);
   const dev = (data.queries.dev ?? []).filter(({ answers }) => answers.length);
   const oracle = await oracleOf([...questions, ...dev], { config, data, base: agent.base });
-  const measured = { ...evaluationOptions(config, data, oracle), executor, slots: choices.slots };
+  const { slots, temperature } = choices;
+  const measured = { ...evaluationOptions(config, data, oracle), executor, slots, temperature };
   const identity = identityOf(agent, config);
 
   const isWarm = await isThere(join(run.file(AGENT_FILES.warmStart), "config.json"));
@@ -435,8 +436,8 @@ export async function trainAgent(
       lambda: choices.lambda,
       klCoefficient: choices.kl_coefficient,
       klTarget: choices.kl_target ?? undefined,
-      temperature: choices.temperature,
-      slots: choices.slots,
+      temperature,
+      slots,
       lessons: replaySource(agent, config),
       seed,
       maxMinutes: choices.max_minutes ?? undefined,

@@ -1,6 +1,7 @@
 /** Policy optimisation: episodes, rewards, advantages, steps. @module */
 import {
   type AgentEnvironment,
+  openPolicySlots,
   outcomeOf,
   policyBatchOf,
   policyRules,
@@ -12,7 +13,6 @@ import {
 } from "../agent/mod.ts";
 import type { Query } from "../data/types.ts";
 import { ConfigError, DataError, DeepragError } from "../errors.ts";
-import { openDecoderSlots } from "../generate/mod.ts";
 import { exactMatch } from "../metric/mod.ts";
 import { type DecoderModel, valueHeadParamSpecs } from "../model/mod.ts";
 import { adamw, type ScheduleConfig, scheduleFactor } from "../optim/mod.ts";
@@ -384,7 +384,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   );
   const school = options.lessons && demonstrationModel(model, rules, { seed, hasValues });
   const learn = school && await createTrainStep(executor, school.trainingProgram, store);
-  const slots = await openDecoderSlots(policy, {
+  const slots = await openPolicySlots(policy, rules, {
     executor,
     slots: Math.min(options.slots ?? 64, Q * G),
     isLive: true,
@@ -558,7 +558,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
         episode: (step * Q + q) * G + g,
       }));
     }).flat();
-    const played = await rollout(slots, environment, requests, { seed, temperature });
+    const played = await rollout(slots, environment, requests, { seed });
     const rolledOut = performance.now();
     const scored = await scoreTrajectories(played);
     await options.onTrajectories?.(step + 1, scored);

@@ -1,6 +1,7 @@
 /** Documents by the words they share with the query. @module */
 import { documentText } from "../../data/document_text.ts";
 import type { Document } from "../../data/types.ts";
+import { ConfigError } from "../../errors.ts";
 import { bm25Index, bm25SearchBatch, loadTokenizer, trainStemTokenizer } from "../../text/mod.ts";
 import type { DocumentRetriever, RetrievedDocument } from "../retriever.ts";
 import { checkTop } from "./_answer_each.ts";
@@ -9,6 +10,11 @@ import { checkTop } from "./_answer_each.ts";
 export interface Bm25RetrieverOptions {
   /** What is counted. With stems "songs" finds "song". Default `"stems"`. */
   readonly tokenize?: "stems" | "words";
+  /**
+   * Times that a title counts, at least 1. Where documents speak of each other, more finds the one that is
+   * asked about rather than one that mentions it (as BM25F, with whole weights). Default 1.
+   */
+  readonly titleWeight?: number;
 }
 
 /**
@@ -17,6 +23,8 @@ export interface Bm25RetrieverOptions {
  * of weights and have no unit.
  *
  * @param documents The corpus, in the order of its indices
+ * @param options What is counted, and how often
+ * @throws {ConfigError} If the weight of titles is no whole number of 1 or more
  * @example
  * ```ts
  * import { bm25Retriever } from "./bm25_retriever.ts";
@@ -35,8 +43,16 @@ export function bm25Retriever(
   documents: readonly Document[],
   options: Bm25RetrieverOptions = {},
 ): DocumentRetriever {
-  const { tokenize = "stems" } = options;
-  const texts = documents.map(documentText);
+  const { tokenize = "stems", titleWeight = 1 } = options;
+  if (!(Number.isInteger(titleWeight) && titleWeight >= 1)) {
+    throw new ConfigError([{
+      key: "titleWeight",
+      message: `is ${titleWeight}; give a whole number of 1 or more`,
+    }]);
+  }
+  const texts = documents.map((document) =>
+    `${`${document.title} `.repeat(titleWeight - 1)}${documentText(document)}`
+  );
   const tokenizer = loadTokenizer(trainStemTokenizer(texts, { stem: tokenize === "stems" }));
   const matrix = bm25Index(tokenizer.encodeBatch(texts), tokenizer.vocabSize);
   return {

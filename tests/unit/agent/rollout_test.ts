@@ -7,6 +7,7 @@ import {
   emptyRetriever,
   type EpisodeRequest,
   type GateState,
+  openPolicySlots,
   outcomeOf,
   policyRules,
   type RetrievalRequest,
@@ -16,7 +17,6 @@ import {
   type Trajectory,
 } from "../../../src/agent/mod.ts";
 import { ConfigError } from "../../../src/errors.ts";
-import { openDecoderSlots } from "../../../src/generate/mod.ts";
 import { decoderLogits, type DecoderModel, decoderStates } from "../../../src/model/mod.ts";
 import { onnxExecutor } from "../../../src/runtime/mod.ts";
 import { randomStream } from "../../../src/tensor/random.ts";
@@ -46,6 +46,7 @@ const requestsOf = (count: number, first = 0): EpisodeRequest[] =>
 
 /** How episodes are played here. */
 interface Play extends Partial<RolloutOptions> {
+  temperature?: number;
   model?: DecoderModel;
   environment?: AgentEnvironment;
   slots?: number;
@@ -54,8 +55,9 @@ interface Play extends Partial<RolloutOptions> {
 
 async function play(choices: Play = {}): Promise<Trajectory[]> {
   const { model = MODEL, environment = tinyEnvironment(), slots: count = 16 } = choices;
-  const { requests = requestsOf(40), seed = 1, ...options } = choices;
-  const slots = await openDecoderSlots(model, { executor, slots: count });
+  const { requests = requestsOf(40), seed = 1, temperature, ...options } = choices;
+  const rules = policyRules(environment.protocol, temperature);
+  const slots = await openPolicySlots(model, rules, { executor, slots: count });
   try {
     return await rollout(slots, environment, requests, { ...options, seed });
   } finally {

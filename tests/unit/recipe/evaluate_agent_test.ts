@@ -4,11 +4,12 @@ import {
   type AgentEnvironment,
   type Oracle,
   oracleRetriever,
+  type PolicyChoice,
+  type PolicySlots,
   randomRetriever,
 } from "../../../src/agent/mod.ts";
 import type { Query } from "../../../src/data/mod.ts";
 import { DataError } from "../../../src/errors.ts";
-import type { DecoderSlots, NextTokenLogits } from "../../../src/generate/mod.ts";
 import {
   type AgentEvaluation,
   type AgentFigures,
@@ -62,31 +63,27 @@ function sightOf(row: readonly number[]): Sight {
   };
 }
 
-/** Slots whose logits are a script's. */
-function scripted(behaviour: Behaviour, count = 2): DecoderSlots {
+/** Slots whose choices are a script's. */
+function scripted(behaviour: Behaviour, count = 2): PolicySlots {
   const rows: number[][] = Array.from({ length: count }, () => []);
-  const V = TOKENIZER.vocabSize;
   return {
-    vocabSize: V,
+    count,
     maxLength: Infinity,
-    get lengths() {
-      return rows.map(({ length }) => length);
-    },
-    read(slots, tokens): Promise<NextTokenLogits> {
-      const logits = new Float32Array(slots.length * V).fill(-50);
-      slots.forEach((slot, i) => {
+    choose(turns): Promise<PolicyChoice[]> {
+      return Promise.resolve(turns.map(({ slot, tokens, mayRetrieve }) => {
         const row = rows[slot];
-        row.push(...Array.from(tokens[i]));
-        const { retrieveProb, answer } = behaviour(sightOf(row));
-        const set = (token: number, p: number) => void (logits[i * V + token] = Math.log(p));
-        if (row.at(-1) === ids.answer && answer) set(idOf(answer), 1);
-        else if (row.includes(ids.answer)) set(ids.end, 1);
-        else {
-          set(ids.retrieve, retrieveProb);
-          set(ids.answer, 1 - retrieveProb);
-        }
-      });
-      return Promise.resolve({ logits, logSumExp: new Float32Array(slots.length) });
+        row.push(...Array.from(tokens));
+        const { retrieveProb: wanted, answer } = behaviour(sightOf(row));
+        const made = (token: number, p: number, retrieveProb: number) => {
+          const choice = { token, logProb: Math.log(p), retrieveProb };
+          return { ...choice, other: choice };
+        };
+        if (row.at(-1) === ids.answer && answer) return made(idOf(answer), 1, 0);
+        if (row.includes(ids.answer)) return made(ids.end, 1, 0);
+        const p = mayRetrieve ? wanted : 0;
+        const { other } = made(ids.answer, 1, p);
+        return { ...(p > 0.5 ? made(ids.retrieve, p, p) : made(ids.answer, 1 - p, p)), other };
+      }));
     },
     clear: (slot) => void (rows[slot] = []),
     reset: () => rows.forEach((_, slot) => rows[slot] = []),
@@ -245,13 +242,6 @@ Deno.test("the frontier: the prices that it knows, rising, then thresholds of th
   [1, 1, 1, 0.75, 0.75, 0.75, 0.5].forEach((accuracy, i) => assertFigures(gated[i], { accuracy }));
 });
 
-Deno.test("thresholds are on the probabilities of the policy, at its temperature", async () => {
-  // At 2 they are √p / (√p + √(1−p)): 0.27, 0.67, 0.85 and 0.40 at first, 0.09 behind a document.
-  const { frontier } = await evaluate(mixed, { temperature: 2 });
-  const retrievals = frontier.slice(3).map((figures) => figures.retrievals.value);
-  assertEquals(retrievals, [2, 1, 1, 0.5, 0.25, 0, 0]);
-});
-
 Deno.test("with retrievers that bring nothing: what it pays, pays again, and still knows", async () => {
   const { probes, warnings } = await evaluate(mixed);
   const [empty, random] = probes;
@@ -328,15 +318,10 @@ Deno.test("partly right answers count for F1, other rewards for the return", asy
 });
 
 Deno.test("an episode that does not end is no answer", async () => {
-  const slots = scripted(mixed), V = slots.vocabSize;
-  const endless: DecoderSlots = {
-    ...slots,
-    lengths: [0, 0],
-    read: (at) => {
-      const logits = new Float32Array(at.length * V);
-      at.forEach((_, i) => logits[i * V + idOf("on")] = 9);
-      return Promise.resolve({ logits, logSumExp: new Float32Array(at.length) });
-    },
+  const on = { token: idOf("on"), logProb: 0, retrieveProb: 0 };
+  const endless: PolicySlots = {
+    ...scripted(mixed),
+    choose: (turns) => Promise.resolve(turns.map(() => ({ ...on, other: on }))),
   };
   const { agents: [agent] } = await evaluateAgent(endless, environment, {
     questions: QUESTIONS,

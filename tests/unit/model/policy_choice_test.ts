@@ -1,11 +1,58 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import * as tf from "@tensorflow/tfjs-core";
+import "@tensorflow/tfjs-backend-cpu";
 import fc from "fast-check";
-import { chooseToken } from "../../../src/agent/mod.ts";
-import type { PolicyRules } from "../../../src/model/mod.ts";
+import { ShapeError } from "../../../src/errors.ts";
+import { policyChoices, type PolicyRules } from "../../../src/model/mod.ts";
+import { onnxExecutor } from "../../../src/runtime/mod.ts";
+import { type F32, named } from "../../../src/tensor/axes.ts";
+import { hostTensor } from "../../../src/tensor/host_tensor.ts";
 import { randomStream } from "../../../src/tensor/random.ts";
 
-/** Sums in float64 of the same float32 logits. */
-const FLOAT64 = 1e-9;
+/** Float32 sums of a few numbers; log-probabilities are up to about 60. */
+const FLOAT32 = 2e-5;
+
+interface Choice {
+  token: number;
+  logProb: number;
+  retrieveProb: number;
+  otherToken: number;
+  otherLogProb: number;
+}
+
+/** Choices of rows that have the same logits, each with a cut of its own; undefined: the likeliest. */
+function choicesOf(
+  { logits, rules, mayRetrieve }: {
+    logits: Float32Array;
+    rules: PolicyRules;
+    mayRetrieve: boolean;
+  },
+  uniforms: readonly (number | undefined)[],
+): Choice[] {
+  return tf.tidy(() => {
+    const B = uniforms.length;
+    const cuts = named(tf.tensor1d(uniforms.map((u) => u ?? -1)), "B", {});
+    const chosen = policyChoices({
+      logits: named(tf.tile(tf.tensor2d(logits, [1, logits.length]), [B, 1]), "B V", {}),
+      mayRetrieve: named(tf.fill([B], Number(mayRetrieve)), "B", {}),
+      uniforms: cuts,
+      otherUniforms: cuts,
+    }, rules);
+    const numbers = Object.fromEntries(
+      Object.entries(chosen).map(([name, x]) => [name, (x as tf.Tensor).dataSync()]),
+    );
+    return uniforms.map((_, i) => ({
+      token: numbers.tokens[i],
+      logProb: numbers.logProbs[i],
+      retrieveProb: numbers.retrieveProbs[i],
+      otherToken: numbers.otherTokens[i],
+      otherLogProb: numbers.otherLogProbs[i],
+    }));
+  });
+}
+
+const chooseToken = (inputs: Parameters<typeof choicesOf>[0], uniform?: number): Choice =>
+  choicesOf(inputs, [uniform])[0];
 
 /** Softmax over the tokens that are open, in plain numbers; 0 for the others. */
 function softmax(
@@ -41,15 +88,15 @@ const anyChoice = fc.integer({ min: 5, max: 12 }).chain((V) =>
   rules: { retrieveToken, forbidden, temperature },
 }));
 
-Deno.test("a choice is where the cumulative softmax in float64 is cut, with its log-probability", () => {
+Deno.test("a choice is where the cumulative softmax is cut, with its log-probability", () => {
   fc.assert(fc.property(anyChoice, ({ logits, rules, mayRetrieve, uniform }) => {
     const p = softmax(logits, rules, mayRetrieve);
     const { token, logProb, retrieveProb } = chooseToken({ logits, rules, mayRetrieve }, uniform);
     const below = p.slice(0, token).reduce((a, b) => a + b, 0);
     assert(p[token] > 0);
-    assert(uniform >= below - FLOAT64 && uniform <= below + p[token] + FLOAT64);
-    assertAlmostEquals(logProb, Math.log(p[token]), FLOAT64);
-    assertAlmostEquals(retrieveProb, p[rules.retrieveToken], FLOAT64);
+    assert(uniform >= below - FLOAT32 && uniform <= below + p[token] + FLOAT32);
+    assertAlmostEquals(logProb, Math.log(p[token]), FLOAT32);
+    assertAlmostEquals(retrieveProb, p[rules.retrieveToken], FLOAT32);
   }));
 });
 
@@ -66,7 +113,7 @@ Deno.test("the probabilities of all tokens that can be drawn add up to 1", () =>
       } else left += x;
       below += x;
     });
-    assertAlmostEquals(sum + left, 1, FLOAT64);
+    assertAlmostEquals(sum + left, 1, FLOAT32);
   }));
 });
 
@@ -79,9 +126,8 @@ Deno.test("many draws have the frequencies of the softmax", () => {
       const rules = { forbidden: [3], retrieveToken: 5, temperature };
       const p = softmax(logits, rules, mayRetrieve);
       const counts = p.map(() => 0);
-      for (let i = 0; i < DRAWS; i++) {
-        counts[chooseToken({ logits, rules, mayRetrieve }, random.uniform()).token]++;
-      }
+      const cuts = Array.from({ length: DRAWS }, () => random.uniform());
+      for (const { token } of choicesOf({ logits, rules, mayRetrieve }, cuts)) counts[token]++;
       const distance = p.reduce(
         (sum, x, v) => sum + (x === 0 ? 0 : (counts[v] - DRAWS * x) ** 2 / (DRAWS * x)),
         0,
@@ -105,7 +151,7 @@ Deno.test("a cut at the very end still falls on a token that is open", () => {
 });
 
 Deno.test("what is forbidden is never chosen, however likely it seems", () => {
-  const logits = Float32Array.of(1e30, 0, 1e30, Math.log(3), 1e30);
+  const logits = Float32Array.of(1e6, 0, 1e6, Math.log(3), 1e6);
   const rules: PolicyRules = { forbidden: [0, 4], retrieveToken: 2, temperature: 1 };
   for (const uniform of [undefined, 0, 0.1, 0.24, 0.26, 0.999999]) {
     const { token, logProb, retrieveProb } = chooseToken(
@@ -132,8 +178,8 @@ Deno.test("greedy takes the likeliest token, the first of equal ones", () => {
   fc.assert(fc.property(anyChoice, ({ logits, rules, mayRetrieve }) => {
     const p = softmax(logits, rules, mayRetrieve);
     const { token, logProb } = chooseToken({ logits, rules, mayRetrieve });
-    assertAlmostEquals(Math.exp(logProb), Math.max(...p), FLOAT64);
-    assertAlmostEquals(p[token], Math.max(...p), FLOAT64);
+    assertAlmostEquals(Math.exp(logProb), Math.max(...p), FLOAT32);
+    assertAlmostEquals(p[token], Math.max(...p), FLOAT32);
   }));
 });
 
@@ -148,12 +194,70 @@ Deno.test("the temperature divides the logits", () => {
   }
 });
 
-Deno.test("the logits are as before", () => {
-  fc.assert(fc.property(anyChoice, ({ logits, rules, mayRetrieve, uniform }) => {
-    const before = logits.slice();
-    const twice = { ...rules, forbidden: [...rules.forbidden, ...rules.forbidden] };
-    const once = chooseToken({ logits, rules, mayRetrieve }, uniform);
-    assertEquals(chooseToken({ logits, rules: twice, mayRetrieve }, uniform), once);
-    assertEquals(logits, before);
+Deno.test("what would be chosen without a retrieval is what is chosen where none is possible", () => {
+  fc.assert(fc.property(anyChoice, ({ logits, rules, uniform }) => {
+    const [open, closed] = [true, false].map((mayRetrieve) =>
+      chooseToken({ logits, rules, mayRetrieve }, uniform)
+    );
+    assertEquals(open.otherToken, closed.token);
+    assertAlmostEquals(open.otherLogProb, closed.logProb, FLOAT32);
+    assertEquals(closed.otherToken, closed.token);
   }));
+});
+
+Deno.test("rows choose by their own logits, cuts and rules; ONNX Runtime chooses the same", async () => {
+  const rules: PolicyRules = { forbidden: [0], retrieveToken: 3, temperature: 0.8 };
+  const B = 200, V = 17, random = randomStream({ seed: 5, stream: "rows", step: 0 });
+  const column = (of: () => number, shape: number[]) =>
+    hostTensor("float32", Float32Array.from({ length: tf.util.sizeFromShape(shape) }, of), shape);
+  const inputs = {
+    logits: column(() => 2 * random.normal(), [B, V]),
+    mayRetrieve: column(() => random.int(2), [B]),
+    uniforms: column(() => random.int(4) ? random.uniform() : -1, [B]),
+    otherUniforms: column(() => random.uniform(), [B]),
+  };
+  const executable = await onnxExecutor({ threads: 1 }).compile({
+    name: "choices",
+    inputs: {
+      logits: { dtype: "float32", shape: ["B", V] },
+      mayRetrieve: { dtype: "float32", shape: ["B"] },
+      uniforms: { dtype: "float32", shape: ["B"] },
+      otherUniforms: { dtype: "float32", shape: ["B"] },
+    },
+    run: (x) => {
+      const perRow = (name: string): F32<"B"> => named(x[name], "B", {});
+      return {
+        ...policyChoices({
+          logits: named(x.logits, "B V", {}),
+          mayRetrieve: perRow("mayRetrieve"),
+          uniforms: perRow("uniforms"),
+          otherUniforms: perRow("otherUniforms"),
+        }, rules),
+      };
+    },
+  });
+  const found = await executable.run(inputs);
+  await executable.dispose();
+  for (let b = 0; b < B; b++) {
+    const row = inputs.logits.data.slice(b * V, (b + 1) * V);
+    const at = (name: keyof typeof inputs) => inputs[name].data[b];
+    const mayRetrieve = at("mayRetrieve") === 1, cut = at("uniforms");
+    const own = chooseToken({ logits: row, rules, mayRetrieve }, cut < 0 ? undefined : cut);
+    const other = chooseToken({ logits: row, rules, mayRetrieve: false }, at("otherUniforms"));
+    assertEquals(found.tokens.data[b], own.token);
+    assertAlmostEquals(found.logProbs.data[b] as number, own.logProb, FLOAT32);
+    assertAlmostEquals(found.retrieveProbs.data[b] as number, own.retrieveProb, FLOAT32);
+    assertEquals(found.otherTokens.data[b], other.token);
+    assertAlmostEquals(found.otherLogProbs.data[b] as number, other.logProb, FLOAT32);
+  }
+});
+
+Deno.test("inputs that do not fit each other are refused", () => {
+  const three = named(tf.zeros([3]), "B", {}), two = named(tf.zeros([2]), "B", {});
+  const logits = named(tf.zeros([3, 5]), "B V", {});
+  const rules = { forbidden: [], retrieveToken: 1, temperature: 1 };
+  for (const wrong of ["mayRetrieve", "uniforms", "otherUniforms"]) {
+    const right = { logits, mayRetrieve: three, uniforms: three, otherUniforms: three };
+    assertThrows(() => policyChoices({ ...right, [wrong]: two }, rules), ShapeError, wrong);
+  }
 });

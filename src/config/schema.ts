@@ -419,6 +419,16 @@ const agent = section("The agent: a policy that answers, and decides when to ret
     preset: 0.5,
   }),
   value_coefficient: real("Weight of the value loss (ppo).", { min: 0, max: 1000, preset: 0.5 }),
+  value_gradient: choice(
+    "What the value loss trains (ppo). head: the value head alone; all: the decoder through it as well.",
+    ["head", "all"],
+    "head",
+  ),
+  value_rate: real("Learning rate of the value head, as a multiple of the policy's (ppo).", {
+    min: 1e-3,
+    max: 1e4,
+    preset: 1,
+  }),
   entropy_coefficient: real("Weight of the entropy, reward per nat.", {
     min: 0,
     max: 1000,

@@ -324,6 +324,13 @@ export interface AgentConfig {
   readonly clip_value: number;
   /** Weight of the value loss (ppo). Default: 0.5. */
   readonly value_coefficient: number;
+  /**
+   * What the value loss trains (ppo). head: the value head alone; all: the decoder through it
+   * as well. Default: head.
+   */
+  readonly value_gradient: "head" | "all";
+  /** Learning rate of the value head, as a multiple of the policy's (ppo). Default: 1. */
+  readonly value_rate: number;
   /** Weight of the entropy, reward per nat. Default: 0. */
   readonly entropy_coefficient: number;
   /** β, what a nat of divergence from the warm start costs. Default: 0.001. */

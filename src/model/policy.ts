@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { actionLogProbs } from "../rl/mod.ts";
 import { type Dims, type F32, type I32, named, namedInts } from "../tensor/axes.ts";
 import type { Params } from "../tensor/params.ts";
+import { stopGradient } from "../tensor/stop_gradient.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { policyBias } from "./_policy_bias.ts";
 import { type DecoderDropout, decoderLogits, decoderStates } from "./decoder.ts";
@@ -56,7 +57,7 @@ export interface PolicyOutputs {
  * @param batch Texts and choices
  * @param rules What could be chosen
  * @param options Dropout. Default: none, as where the choices were made; with any, ratios to the policy
- * that made them are not 1
+ * that made them are not 1. Whether the gradient of the values ends at the states; default: it flows on
  * @throws {ShapeError} If the inputs or a parameter do not fit
  */
 export function policyOutputs(
@@ -64,7 +65,7 @@ export function policyOutputs(
   config: DecoderConfig,
   batch: PolicyBatch,
   rules: PolicyRules,
-  options: { readonly dropout?: DecoderDropout } = {},
+  options: { readonly dropout?: DecoderDropout; readonly isValueDetached?: boolean } = {},
 ): PolicyOutputs {
   const { inputIds, isToken } = batch;
   const dims: Dims = { D: config.modelWidth };
@@ -80,7 +81,8 @@ export function policyOutputs(
     batch.actions,
   );
   if (!(VALUE_WEIGHT in params)) return actions;
-  const perRow = named(tf.expandDims(states, 0), "B T D", {});
+  const seen = options.isValueDetached ? stopGradient(states) : states;
+  const perRow = named(tf.expandDims(seen, 0), "B T D", {});
   const values = tf.reshape(valueHead(params, perRow) as Tensor, [-1]);
   return { ...actions, values: named(values, "N", dims) };
 }

@@ -16,11 +16,13 @@ export const VALUE_HEAD_FILE = "value_head.safetensors";
  * values are 0 and not noise (departure from TRL, whose heads start at random).
  *
  * @param modelWidth D
+ * @param rateFactor Multiplies the learning rate. Default 1
  */
-export function valueHeadParamSpecs(modelWidth: number): ParamSpecs {
+export function valueHeadParamSpecs(modelWidth: number, rateFactor?: number): ParamSpecs {
+  const common = { init: { kind: "constant", value: 0 } as const, rateFactor };
   return {
-    [VALUE_WEIGHT]: { shape: [1, modelWidth], init: { kind: "constant", value: 0 } },
-    [VALUE_BIAS]: { shape: [1], init: { kind: "constant", value: 0 }, decay: false },
+    [VALUE_WEIGHT]: { ...common, shape: [1, modelWidth] },
+    [VALUE_BIAS]: { ...common, shape: [1], decay: false },
   };
 }
 

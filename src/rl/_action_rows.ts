@@ -33,11 +33,3 @@ export function actionRows(
     mean: (x) => scalar(tf.div(tf.sum(tf.mul(x, counts)), tf.maximum(tf.sum(counts), 1))),
   };
 }
-
-/** `x`, to which no gradient flows. */
-export function stopGradient(x: Tensor): Tensor {
-  return tf.customGrad((x) => ({
-    value: tf.clone(x as Tensor),
-    gradFunc: (dy) => tf.zerosLike(dy as Tensor),
-  }))(x);
-}

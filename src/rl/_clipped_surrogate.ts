@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type ActionRows, actionRows, stopGradient } from "./_action_rows.ts";
+import { stopGradient } from "../tensor/stop_gradient.ts";
+import { type ActionRows, actionRows } from "./_action_rows.ts";
 import type { ClipRange, PolicyLoss, PolicyLossInputs } from "./ppo_policy_loss.ts";
 
 /** The clipped surrogate of each action, not yet weighted. */

@@ -2,7 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type F32, named } from "../tensor/axes.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { actionRows, stopGradient } from "./_action_rows.ts";
+import { stopGradient } from "../tensor/stop_gradient.ts";
+import { actionRows } from "./_action_rows.ts";
 
 /** log π − log π_ref where an action stands, 0 elsewhere. */
 function logRatios(

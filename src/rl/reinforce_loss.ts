@@ -1,7 +1,8 @@
 /** The loss of REINFORCE. @module */
 import * as tf from "@tensorflow/tfjs-core";
 import type { F32 } from "../tensor/axes.ts";
-import { actionRows, stopGradient } from "./_action_rows.ts";
+import { stopGradient } from "../tensor/stop_gradient.ts";
+import { actionRows } from "./_action_rows.ts";
 import type { PolicyLossInputs } from "./ppo_policy_loss.ts";
 
 /** Sampled actions of any number of trajectories, one after another. */

@@ -6,4 +6,5 @@ export * from "./params.ts";
 export * from "./random.ts";
 export * from "./size_scalar.ts";
 export * from "./sparse.ts";
+export * from "./stop_gradient.ts";
 export type { Scalar, Tensor } from "./tensor.ts";

@@ -3,7 +3,6 @@ import * as tf from "@tensorflow/tfjs-core";
 import { parameterInputs, type Program, type ProgramInput } from "../graph/mod.ts";
 import {
   type DecoderConfig,
-  type DecoderDropout,
   decoderParamSpecs,
   type PolicyOutputs,
   policyOutputs,
@@ -16,11 +15,21 @@ import { type F32, named, namedInts } from "../tensor/axes.ts";
 import type { Params, ParamSpecs } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Parameters of a policy: the decoder's, and those of its value head where it has one. */
-export function policyParamSpecs(config: DecoderConfig, hasValues: boolean): ParamSpecs {
+/**
+ * Parameters of a policy: the decoder's, and those of its value head where it has one.
+ *
+ * @param config Sizes of the model
+ * @param hasValues Whether there is a value head
+ * @param valueRate Multiplies the learning rate of the head. Default 1
+ */
+export function policyParamSpecs(
+  config: DecoderConfig,
+  hasValues: boolean,
+  valueRate?: number,
+): ParamSpecs {
   return {
     ...decoderParamSpecs(config),
-    ...(hasValues ? valueHeadParamSpecs(config.modelWidth) : {}),
+    ...(hasValues ? valueHeadParamSpecs(config.modelWidth, valueRate) : {}),
   };
 }
 
@@ -39,7 +48,7 @@ function outputsOf(
   x: Params,
   config: DecoderConfig,
   rules: PolicyRules,
-  dropout?: DecoderDropout,
+  options: Parameters<typeof policyOutputs>[4] = {},
 ): PolicyOutputs {
   const batch = {
     inputIds: namedInts(x.inputIds, "B S", {}),
@@ -48,7 +57,7 @@ function outputsOf(
     actions: namedInts(x.actions, "N", {}),
     mayRetrieve: named(x.mayRetrieve, "N", {}),
   };
-  return policyOutputs(x, config, batch, rules, { dropout });
+  return policyOutputs(x, config, batch, rules, options);
 }
 
 /**
@@ -90,7 +99,9 @@ export function imitationProgram(
     name: `${config.family}_imitation`,
     inputs: { ...parameterInputs(specs), ...BATCH, ...perAction("weights") },
     run: (x) => {
-      const { logProbs, values } = outputsOf(x, config, rules, trainingDropout(config));
+      const { logProbs, values } = outputsOf(x, config, rules, {
+        dropout: trainingDropout(config),
+      });
       const ones = named(tf.onesLike(x.weights), "N", {});
       const weights = named(x.weights, "N", {});
       const loss = reinforceLoss({ logProbs, advantages: ones, weights }) as Tensor;
@@ -115,6 +126,11 @@ export interface PolicyLossOptions {
   readonly clipValue: number;
   /** Weight of the value loss (PPO). */
   readonly valueCoefficient: number;
+  /**
+   * What the value loss trains (PPO): the head alone, on states that it doesn't change, or the whole
+   * decoder through it. Default `"all"`.
+   */
+  readonly valueGradient?: "head" | "all";
   /** Weight of the entropy, which is subtracted: reward per nat. */
   readonly entropyCoefficient: number;
 }
@@ -142,6 +158,7 @@ export function policyLossProgram(
   options: PolicyLossOptions,
 ): Program {
   const { algorithm, clipLow, clipHigh, clipValue, valueCoefficient, entropyCoefficient } = options;
+  const isValueDetached = options.valueGradient === "head";
   const isPpo = algorithm === "ppo";
   return {
     name: `${config.family}_${algorithm}`,
@@ -154,7 +171,7 @@ export function policyLossProgram(
     },
     run: (x) => {
       const column = (name: string): F32<"N"> => named(x[name], "N", {});
-      const { logProbs, entropies, values } = outputsOf(x, config, rules);
+      const { logProbs, entropies, values } = outputsOf(x, config, rules, { isValueDetached });
       const weights = column("weights"), advantages = column("advantages");
       const behaviorLogProbs = column("behaviorLogProbs");
       const referenceLogProbs = column("referenceLogProbs");

@@ -14,7 +14,7 @@ import {
 import type { Query } from "../data/types.ts";
 import { ConfigError, DataError, DeepragError } from "../errors.ts";
 import { exactMatch } from "../metric/mod.ts";
-import { type DecoderModel, valueHeadParamSpecs } from "../model/mod.ts";
+import { type DecoderModel, VALUE_BIAS, valueHeadParamSpecs } from "../model/mod.ts";
 import { adamw, type ScheduleConfig, scheduleFactor } from "../optim/mod.ts";
 import {
   explainedVariance,
@@ -164,6 +164,8 @@ export interface TrainPolicyOptions {
   readonly schedule: ScheduleConfig;
   /** Largest norm of the gradient. Default 1. */
   readonly clipNorm?: number;
+  /** Multiplies the learning rate of the value head (PPO). Default 1. */
+  readonly valueRate?: number;
   /** γ. Default 1. */
   readonly gamma?: number;
   /** λ of GAE (PPO). Default 0.95. */
@@ -291,8 +293,12 @@ function partsByLength(
 }
 
 /** The parameters of a policy in a store to be trained: those of a model, and a value head if asked for. */
-function storeOf({ config, tensors }: DecoderModel, hasValues: boolean): ParameterStore {
-  const store = new ParameterStore(policyParamSpecs(config, hasValues), {
+function storeOf(
+  { config, tensors }: DecoderModel,
+  hasValues: boolean,
+  valueRate?: number,
+): ParameterStore {
+  const store = new ParameterStore(policyParamSpecs(config, hasValues, valueRate), {
     rule: adamw({ beta2: 0.98, weightDecay: 0 }),
     accumulate: true,
   });
@@ -340,7 +346,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   const epochs = algorithm === "reinforce" ? 1 : options.epochs;
   const minibatches = algorithm === "reinforce" ? 1 : options.minibatches;
   const hasValues = algorithm === "ppo";
-  const store = storeOf(model, hasValues), optimizer = new Optimizer(store);
+  const store = storeOf(model, hasValues, options.valueRate), optimizer = new Optimizer(store);
   const reference = tensorsOf(store);
   const pick = <T>(all: Readonly<Record<string, T>>, names: object): Record<string, T> =>
     Object.fromEntries(Object.keys(names).map((name) => [name, all[name]]));
@@ -449,6 +455,8 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
         advantages: new Float64Array(scored.rewards.length).fill(advantages[i]),
       }));
     }
+    // Values start from what episodes earn at first, and not from 0.
+    if (optimizer.updates === 0) store.params[VALUE_BIAS].data[0] = mean(earned);
     // One state more than there are actions: what is behind a cut counts.
     const { ids } = environment.protocol;
     const states = await score(

@@ -9,6 +9,7 @@ import {
   type DecoderModel,
   decoderParamSpecs,
   decoderStates,
+  type PolicyBatch,
   policyOutputs,
   type PolicyRules,
   VALUE_BIAS,
@@ -42,6 +43,18 @@ function withHead(model: DecoderModel): DecoderModel {
 
 type Scored = { logProbs: number[]; entropies: number[]; values?: number[] };
 
+/** The choices in these rows. */
+function choicesIn(rows: number[][], mayRetrieve: number[] = MAY_RETRIEVE): PolicyBatch {
+  const S = rows[0].length;
+  return {
+    inputIds: ids(rows),
+    isToken: marks(IS_TOKEN),
+    states: namedInts(tf.tensor1d(CHOICES.map(([b, at]) => b * S + at - 1), "int32"), "N", {}),
+    actions: namedInts(tf.tensor1d(CHOICES.map(([b, at]) => rows[b][at]), "int32"), "N", {}),
+    mayRetrieve: named(tf.tensor1d(mayRetrieve), "N", {}),
+  };
+}
+
 /** What a policy says about the choices in these rows. */
 function score(
   { config, tensors }: DecoderModel,
@@ -50,14 +63,7 @@ function score(
   mayRetrieve: number[] = MAY_RETRIEVE,
 ): Scored {
   return tf.tidy(() => {
-    const S = rows[0].length;
-    const outputs = policyOutputs(paramsOf(tensors), config, {
-      inputIds: ids(rows),
-      isToken: marks(IS_TOKEN),
-      states: namedInts(tf.tensor1d(CHOICES.map(([b, at]) => b * S + at - 1), "int32"), "N", {}),
-      actions: namedInts(tf.tensor1d(CHOICES.map(([b, at]) => rows[b][at]), "int32"), "N", {}),
-      mayRetrieve: named(tf.tensor1d(mayRetrieve), "N", {}),
-    }, rules);
+    const outputs = policyOutputs(paramsOf(tensors), config, choicesIn(rows, mayRetrieve), rules);
     return Object.fromEntries(
       Object.entries(outputs).map(([name, x]) => [name, [...x.dataSync()]]),
     ) as unknown as Scored;
@@ -119,6 +125,30 @@ Deno.test("without a value head there are no values", () => {
   assertEquals(Object.keys(score(tinyDecoder("llama"))), ["logProbs", "entropies"]);
   const { values } = score(withHead(tinyDecoder("llama")));
   assertEquals(values!.length, CHOICES.length);
+});
+
+Deno.test("values that are detached move the head as before, and the decoder not at all", () => {
+  const { config, tensors } = withHead(tinyDecoder("llama"));
+  const gradients = (isValueDetached: boolean): Record<string, number[]> =>
+    tf.tidy(() => {
+      const params = paramsOf(tensors), names = Object.keys(params);
+      const total = (...values: tf.Tensor[]): tf.Scalar => {
+        const x = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+        const outputs = policyOutputs(x, config, choicesIn(ROWS), RULES, { isValueDetached });
+        // Nothing of the log-probabilities, but a path to every parameter.
+        const none = tf.mul(tf.sum(outputs.logProbs as tf.Tensor), 0);
+        return tf.add(tf.sum(tf.square(outputs.values as tf.Tensor)), none) as tf.Scalar;
+      };
+      const all = tf.grads(total)(names.map((name) => params[name]));
+      return Object.fromEntries(names.map((name, i) => [name, [...all[i].dataSync()]]));
+    });
+  const detached = gradients(true), whole = gradients(false);
+  for (const [name, numbers] of Object.entries(detached)) {
+    if (name.startsWith("v_head.")) assertEquals(numbers, whole[name]);
+    else assert(numbers.every((x) => x + 0 === 0), name);
+  }
+  const moved = Object.entries(whole).filter(([, numbers]) => numbers.some((x) => x !== 0));
+  assert(moved.length > 10);
 });
 
 Deno.test("what was given is context: later choices see it, earlier ones and other rows do not", () => {

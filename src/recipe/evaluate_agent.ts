@@ -275,10 +275,10 @@ export async function evaluateAgent(
   for (const other of others.slice(0, 2)) {
     if (other.return.value <= agent.return.high) continue;
     warnings.push(
-      `An agent that retrieves ${other.name} earns more (${
+      `To ${other.name} retrieve earns more (${
         other.return.value.toFixed(3)
-      }) than this ` +
-        `one (${agent.return.value.toFixed(3)})`,
+      }) than this agent does ` +
+        `(${agent.return.value.toFixed(3)})`,
     );
   }
   return done();

@@ -254,8 +254,10 @@ async function warmStart(
     signal?: AbortSignal;
     identity: string;
     openLog: (phase: string, step: number) => Promise<MetricsLog>;
+    /** That of another run. */
+    taken?: WarmStart;
   },
-): Promise<{ policy?: DecoderModel; seconds: number }> {
+): Promise<Partial<WarmStart> & { seconds: number }> {
   const { start, environment } = agent, { warm_start: warm } = config.agent;
   const folder = run.file(AGENT_FILES.warmStart);
   const save = async (policy: DecoderModel, seconds: number): Promise<void> => {
@@ -264,9 +266,8 @@ async function warmStart(
     await saveModel(folder, { ...start, ...policy });
   };
   if (await isThere(join(folder, "config.json"))) return await loadWarmStart(folder, start);
-  if (warm.from !== null) {
-    const source = (await openRunFolder(warm.from)).file(AGENT_FILES.warmStart);
-    const taken = await loadWarmStart(source, start);
+  const { taken } = options;
+  if (taken) {
     await save(taken.policy, taken.seconds);
     options.progress.message(`warm start of ${warm.from}`);
     return taken;
@@ -311,6 +312,12 @@ async function warmStart(
   return { policy, seconds };
 }
 
+/** A policy after its warm start, and how long that took. */
+interface WarmStart {
+  readonly policy: DecoderModel;
+  readonly seconds: number;
+}
+
 /** How long a warm start took. */
 const WARM_START_FILE = "warm_start.json";
 
@@ -322,7 +329,7 @@ const WARM_START_FILE = "warm_start.json";
 async function loadWarmStart(
   folder: string,
   start: PreparedAgent["start"],
-): Promise<{ policy: DecoderModel; seconds: number }> {
+): Promise<WarmStart> {
   if (!await isThere(join(folder, "config.json"))) {
     throw new CheckpointError(
       `Cannot take the warm start of ${folder}: there is none. Name the folder of a run of train-agent`,
@@ -363,6 +370,10 @@ export async function trainAgent(
     executor,
     onNote: (note) => preparing.message(note),
   });
+  const { from } = choices.warm_start;
+  const taken = from === null
+    ? undefined
+    : await loadWarmStart((await openRunFolder(from)).file(AGENT_FILES.warmStart), agent.start);
   const run = await openRun(config, data.documents, { key: "agent.resume", run: choices.resume });
   preparing.message(`run folder ${run.path}`);
   const questions = (data.queries.train ?? []).filter(({ answers }) => answers.length);
@@ -385,6 +396,7 @@ export async function trainAgent(
       signal,
       identity,
       openLog,
+      taken,
     });
     const warmSeconds = warm.seconds;
     if (!warm.policy) {

@@ -285,11 +285,14 @@ Deno.test("a warm start of another run is taken, if it is of the same kind", () 
       CheckpointError,
       "it has another tokenizer or other sizes",
     );
+    await Deno.remove(run.file("warm_start"), { recursive: true });
     await assertRejects(
-      () => trainTinyAgent(join(folder, "d"), [...one, `agent.warm_start.from=${folder}/c/agent`]),
+      () => trainTinyAgent(join(folder, "d"), from),
       CheckpointError,
       "Cannot take the warm start of",
     );
+    // Refused before anything was written.
+    for (const name of ["c", "d"]) await assertRejects(() => Deno.stat(join(folder, name)));
   }));
 
 /** Fails unless the steps tell what the tokens of the episode say. */

@@ -270,17 +270,17 @@ Deno.test("warnings: it pays for nothing again and again; simpler agents earn mo
   assertEquals(warnings, [
     pays("empty"),
     pays("random"),
-    "An agent that retrieves never earns more (1.000) than this one (0.500)",
-    "An agent that retrieves always earns more (0.750) than this one (0.500)",
+    "To never retrieve earns more (1.000) than this agent does (0.500)",
+    "To always retrieve earns more (0.750) than this agent does (0.500)",
   ]);
   // With one retrieval there is no second one; over two hops it may be right to ask again.
   const one = tinyEnvironment({ budget: 1, retriever: oracleRetriever(DOCUMENTS) });
   const single: Behaviour = (sight) => stubborn({ ...sight, canRetrieve: !sight.read.length });
   assertEquals((await evaluate(single, {}, one)).warnings, [
-    "An agent that retrieves never earns more (1.000) than this one (0.750)",
+    "To never retrieve earns more (1.000) than this agent does (0.750)",
   ]);
   assertEquals((await evaluate(stubborn, { hops: 2 })).warnings, [
-    "An agent that retrieves never earns more (1.000) than this one (0.500)",
+    "To never retrieve earns more (1.000) than this agent does (0.500)",
   ]);
   // Where what is found is noisy, to ask again is no mistake either.
   assertEquals((await evaluate(stubborn, { isNoisy: true })).warnings.length, 2);
@@ -290,7 +290,7 @@ Deno.test("warnings: it pays for nothing again and again; simpler agents earn mo
     answer: read.length ? ANSWERS[question] : "on",
   });
   assertEquals((await evaluate(lazy)).warnings, [
-    "An agent that retrieves always earns more (0.750) than this one (0.000)",
+    "To always retrieve earns more (0.750) than this agent does (0.000)",
   ]);
   assertEquals((await evaluate(mixed, { isBrief: true })).warnings, []);
 });

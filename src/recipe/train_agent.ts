@@ -254,7 +254,7 @@ async function warmStart(
     signal?: AbortSignal;
     identity: string;
     openLog: (phase: string, step: number) => Promise<MetricsLog>;
-    /** That of another run. */
+    /** That of another run, where it was read before. */
     taken?: WarmStart;
   },
 ): Promise<Partial<WarmStart> & { seconds: number }> {
@@ -266,8 +266,8 @@ async function warmStart(
     await saveModel(folder, { ...start, ...policy });
   };
   if (await isThere(join(folder, "config.json"))) return await loadWarmStart(folder, start);
-  const { taken } = options;
-  if (taken) {
+  if (warm.from !== null) {
+    const taken = options.taken ?? await takeWarmStart(warm.from, start);
     await save(taken.policy, taken.seconds);
     options.progress.message(`warm start of ${warm.from}`);
     return taken;
@@ -347,6 +347,11 @@ async function loadWarmStart(
   return { policy: { config, tensors } as DecoderModel, seconds };
 }
 
+/** The warm start of another run. */
+async function takeWarmStart(from: string, start: PreparedAgent["start"]): Promise<WarmStart> {
+  return await loadWarmStart((await openRunFolder(from)).file(AGENT_FILES.warmStart), start);
+}
+
 /**
  * Train an agent. The run folder ends up with the resolved configuration, metrics.jsonl, checkpoints,
  * trajectories, the documents, the policy (and what it was after the warm start) in Hugging Face layout,
@@ -371,9 +376,10 @@ export async function trainAgent(
     onNote: (note) => preparing.message(note),
   });
   const { from } = choices.warm_start;
-  const taken = from === null
+  // One that does not fit is refused before a run folder is made; a run that goes on may have its own.
+  const taken = from === null || choices.resume !== null
     ? undefined
-    : await loadWarmStart((await openRunFolder(from)).file(AGENT_FILES.warmStart), agent.start);
+    : await takeWarmStart(from, agent.start);
   const run = await openRun(config, data.documents, { key: "agent.resume", run: choices.resume });
   preparing.message(`run folder ${run.path}`);
   const questions = (data.queries.train ?? []).filter(({ answers }) => answers.length);

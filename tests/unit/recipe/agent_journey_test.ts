@@ -291,6 +291,8 @@ Deno.test("a warm start of another run is taken, if it is of the same kind", () 
       CheckpointError,
       "Cannot take the warm start of",
     );
+    // A run that has taken it does without.
+    await trainTinyAgent(join(folder, "b"), [...from, `agent.resume=${other.run.path}`]);
     // Refused before anything was written.
     for (const name of ["c", "d"]) await assertRejects(() => Deno.stat(join(folder, name)));
   }));

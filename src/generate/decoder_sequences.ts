@@ -13,7 +13,7 @@ import {
 } from "../model/mod.ts";
 import type { Executable, Executor, HostTensors } from "../runtime/mod.ts";
 import { type F32, named, namedInts } from "../tensor/axes.ts";
-import { type DType, type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
+import { type DType, hostTensor, zeroTensor } from "../tensor/host_tensor.ts";
 import type { Params } from "../tensor/params.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { checkRows, type Columns, inColumns, leftPadded, positionsOf } from "./_rows.ts";
@@ -135,18 +135,12 @@ export function stepOutputs(
   B: number,
   head?: LogitsHead,
 ): HostTensors {
-  const zeros = (dtype: DType, shape: number[]): HostTensor =>
-    hostTensor(
-      dtype,
-      dtype === "int32" ? new Int32Array(sizeOf(shape)) : new Float32Array(sizeOf(shape)),
-      shape,
-    );
   return {
-    logits: zeros("float32", [B, vocabSize]),
-    logSumExp: zeros("float32", [B]),
-    present: zeros("float32", [2 * layers, B, keyValueHeads, 1, headWidth]),
+    logits: zeroTensor("float32", [B, vocabSize]),
+    logSumExp: zeroTensor("float32", [B]),
+    present: zeroTensor("float32", [2 * layers, B, keyValueHeads, 1, headWidth]),
     ...Object.fromEntries(
-      Object.entries(head?.outputs ?? {}).map(([name, dtype]) => [name, zeros(dtype, [B])]),
+      Object.entries(head?.outputs ?? {}).map(([name, dtype]) => [name, zeroTensor(dtype, [B])]),
     ),
   };
 }

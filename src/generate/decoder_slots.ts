@@ -3,7 +3,7 @@ import { ShapeError } from "../errors.ts";
 import { inputsLike } from "../graph/mod.ts";
 import { type DecoderModel, longestText, packDecoder } from "../model/mod.ts";
 import type { Executor, HostTensors } from "../runtime/mod.ts";
-import { hostTensor } from "../tensor/host_tensor.ts";
+import { hostTensor, zeroTensor } from "../tensor/host_tensor.ts";
 import { isUnchanged, leftPadded, selectRows } from "./_rows.ts";
 import {
   decoderStepProgram,
@@ -105,9 +105,9 @@ export async function openDecoderSlots(
             `Cannot read: the head needs "${name}", a number for each of ${rows.length} slots`,
           );
         }
-        const data = dtype === "int32" ? new Int32Array(height) : new Float32Array(height);
-        rows.forEach((row, i) => data[row] = values[i]);
-        return [name, hostTensor(dtype, data, [height])];
+        const column = zeroTensor(dtype, [height]);
+        rows.forEach((row, i) => column.data[row] = values[i]);
+        return [name, column];
       }),
     );
   }

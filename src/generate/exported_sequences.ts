@@ -1,6 +1,6 @@
 /** Exported files as models that generate: what an ONNX folder gives, without weights or recording. @module */
 import type { Executable, HostTensors } from "../runtime/mod.ts";
-import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
+import { type HostTensor, hostTensor, zeroTensor } from "../tensor/host_tensor.ts";
 import {
   checkInStep,
   checkRows,
@@ -63,10 +63,8 @@ function emptyPast(
   { heads, headWidth }: ExportedSizes,
   [rows, source]: readonly [rows: number, source: number],
 ): HostTensors {
-  const zeros = (length: number): HostTensor => {
-    const shape = [rows, heads, length, headWidth];
-    return hostTensor("float32", new Float32Array(sizeOf(shape)), shape);
-  };
+  const zeros = (length: number): HostTensor =>
+    zeroTensor("float32", [rows, heads, length, headWidth]);
   const [none, unread] = [zeros(0), zeros(source)];
   return Object.fromEntries(
     names.filter((name) => name.startsWith("past_key_values."))

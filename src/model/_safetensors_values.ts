@@ -4,6 +4,7 @@ import {
   type DTypeArrays,
   type HostTensor,
   hostTensor,
+  zeroTensor,
 } from "../tensor/host_tensor.ts";
 import type { TensorEntry } from "./_safetensors_header.ts";
 import { decodeBfloat16, decodeFloat16 } from "./half.ts";
@@ -92,12 +93,6 @@ export function conversionOf({ name, type }: TensorEntry, file: string): Convers
   return CONVERSIONS[type];
 }
 
-/** An array for the elements of a tensor. */
-export function allocate<D extends DType>(dtype: D, size: number): DTypeArrays[D] {
-  const Type = { float32: Float32Array, int32: Int32Array, bool: Uint8Array }[dtype];
-  return new Type(size) as DTypeArrays[D];
-}
-
 /** Part of an array, in place. */
 export interface Piece {
   /** First byte, from the start of the tensor. */
@@ -132,15 +127,14 @@ export function tensorIn(bytes: Uint8Array, entry: TensorEntry, file: string): H
   const { dtype, width, isSame } = conversionOf(entry, file);
   const part = bytes.subarray(entry.begin, entry.end);
   const isAligned = part.byteOffset % width === 0;
-  const size = part.length / width;
   if (isSame && isAligned) {
     const data = dtype === "float32" ? over(Float32Array, part) : over(Int32Array, part);
     return hostTensor(dtype, data, entry.shape);
   }
-  const data = allocate(dtype, size);
+  const tensor = zeroTensor(dtype, entry.shape);
   for (const { at, sizeBytes } of piecesOf(entry)) {
     const piece = part.subarray(at, at + sizeBytes);
-    convertPiece(isAligned ? piece : piece.slice(), data, { entry, at, file });
+    convertPiece(isAligned ? piece : piece.slice(), tensor.data, { entry, at, file });
   }
-  return hostTensor(dtype, data, entry.shape);
+  return tensor;
 }

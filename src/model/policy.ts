@@ -44,6 +44,17 @@ export interface PolicyOutputs {
   readonly values?: F32<"N">;
 }
 
+/** Choices of {@linkcode policyOutputs}. */
+export interface PolicyOutputOptions {
+  /**
+   * Rates of dropout. Default: none, as where the choices were made; with any, ratios to the policy that
+   * made them are not 1.
+   */
+  readonly dropout?: DecoderDropout;
+  /** Whether the gradient of the values ends at the states. Default `false`: it flows on. */
+  readonly isValueDetached?: boolean;
+}
+
 /**
  * A policy's view of the choices that were made.
  *
@@ -56,8 +67,7 @@ export interface PolicyOutputs {
  * @param config Sizes of the model
  * @param batch Texts and choices
  * @param rules What could be chosen
- * @param options Dropout. Default: none, as where the choices were made; with any, ratios to the policy
- * that made them are not 1. Whether the gradient of the values ends at the states; default: it flows on
+ * @param options Dropout, and where the gradient of the values ends
  * @throws {ShapeError} If the inputs or a parameter do not fit
  */
 export function policyOutputs(
@@ -65,7 +75,7 @@ export function policyOutputs(
   config: DecoderConfig,
   batch: PolicyBatch,
   rules: PolicyRules,
-  options: { readonly dropout?: DecoderDropout; readonly isValueDetached?: boolean } = {},
+  options: PolicyOutputOptions = {},
 ): PolicyOutputs {
   const { inputIds, isToken } = batch;
   const dims: Dims = { D: config.modelWidth };

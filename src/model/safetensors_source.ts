@@ -1,14 +1,8 @@
 /** Safetensors read tensor by tensor from something larger than memory should hold. @module */
 import { DataError, ShapeError } from "../errors.ts";
-import { type HostTensor, hostTensor, sizeOf } from "../tensor/host_tensor.ts";
+import { type HostTensor, sizeOf, zeroTensor } from "../tensor/host_tensor.ts";
 import { headerEnd, parseHeader, PREFIX_BYTES, type TensorEntry } from "./_safetensors_header.ts";
-import {
-  allocate,
-  conversionOf,
-  convertPiece,
-  PIECE_BYTES,
-  piecesOf,
-} from "./_safetensors_values.ts";
+import { conversionOf, convertPiece, PIECE_BYTES, piecesOf } from "./_safetensors_values.ts";
 
 /** Bytes that can be read from any position: a file, a part of one, a resource on a server. */
 export interface ByteSource {
@@ -141,9 +135,9 @@ export async function openSafetensors(source: ByteSource): Promise<SafetensorsRe
     async read(name): Promise<HostTensor> {
       const entry = entryOf(name);
       const { dtype } = conversionOf(entry, file);
-      const data = allocate(dtype, sizeOf(entry.shape));
-      await fill(entry, data);
-      return hostTensor(dtype, data, entry.shape);
+      const tensor = zeroTensor(dtype, entry.shape);
+      await fill(entry, tensor.data);
+      return tensor;
     },
     async readInto(name, into): Promise<void> {
       const entry = entryOf(name);

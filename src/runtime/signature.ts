@@ -8,7 +8,7 @@ import { DeepragError, ShapeError } from "../errors.ts";
 // Not from mod.ts: a worker that only runs sessions needs no tfjs.
 import { evaluateSize, formatSize, type SizeExpr, type Sizes } from "../graph/sizes.ts";
 import type { Program, ProgramInput } from "../graph/program.ts";
-import { type DType, type DTypeArrays, type HostTensor, sizeOf } from "../tensor/host_tensor.ts";
+import { type DType, DTYPE_ARRAYS, type HostTensor, sizeOf } from "../tensor/host_tensor.ts";
 import { fillKeepMask } from "../tensor/fill_keep_mask.ts";
 import type { RandomKey } from "../tensor/random.ts";
 import type { HostTensors } from "./executor.ts";
@@ -47,16 +47,10 @@ export interface Signature {
   readonly masks: readonly MaskSignature[];
 }
 
-const ARRAYS: { [D in DType]: new (length: number) => DTypeArrays[D] } = {
-  float32: Float32Array,
-  int32: Int32Array,
-  bool: Uint8Array,
-};
-
 const show = (shape: readonly (number | string)[]): string => `[${shape.join(", ")}]`;
 
 const isTensorOf = (t: HostTensor, dtype: DType): boolean =>
-  t.dtype === dtype && t.data instanceof ARRAYS[dtype];
+  t.dtype === dtype && t.data instanceof DTYPE_ARRAYS[dtype];
 
 function fail(name: string, problems: readonly string[]): never {
   const n = problems.length;

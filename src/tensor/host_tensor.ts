@@ -52,3 +52,26 @@ export function hostTensor<D extends DType>(
   }
   return { dtype, data, shape };
 }
+
+/** The class of typed array of each {@linkcode DType}. */
+export const DTYPE_ARRAYS: { readonly [D in DType]: new (length: number) => DTypeArrays[D] } = {
+  float32: Float32Array,
+  int32: Int32Array,
+  bool: Uint8Array,
+};
+
+/**
+ * A {@linkcode HostTensor} of zeros.
+ *
+ * @param dtype Element type
+ * @param shape Sizes of the axes
+ * @example
+ * ```ts
+ * import { zeroTensor } from "./host_tensor.ts";
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(zeroTensor("int32", [1, 2]).data, Int32Array.of(0, 0));
+ * ```
+ */
+export function zeroTensor<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
+  return hostTensor(dtype, new DTYPE_ARRAYS[dtype](sizeOf(shape)), shape);
+}

@@ -4,6 +4,7 @@ import { parameterInputs, type Program, type ProgramInput } from "../graph/mod.t
 import {
   type DecoderConfig,
   decoderParamSpecs,
+  type PolicyOutputOptions,
   type PolicyOutputs,
   policyOutputs,
   type PolicyRules,
@@ -48,7 +49,7 @@ function outputsOf(
   x: Params,
   config: DecoderConfig,
   rules: PolicyRules,
-  options: Parameters<typeof policyOutputs>[4] = {},
+  options: PolicyOutputOptions = {},
 ): PolicyOutputs {
   const batch = {
     inputIds: namedInts(x.inputIds, "B S", {}),

@@ -35,9 +35,17 @@ export {
   searchErrors,
 } from "./oracle.ts";
 export {
+  laneCount,
+  openPolicy,
+  openPolicyLanes,
+  type OpenPolicyOptions,
+  type PolicyLanesOptions,
+} from "./policy_lanes.ts";
+export {
   openPolicySlots,
   type PolicyChoice,
   type PolicySlots,
+  type PolicySlotsOptions,
   type PolicyTurn,
   type TokenChoice,
 } from "./policy_slots.ts";

@@ -1,5 +1,5 @@
 /** A policy that writes into slots and chooses what it writes. @module */
-import { type DecoderSlots, type DecoderSlotsOptions, openDecoderSlots } from "../generate/mod.ts";
+import { type DecoderSlotsOptions, openDecoderSlots } from "../generate/mod.ts";
 import { type DecoderModel, policyChoices, type PolicyRules } from "../model/mod.ts";
 import { named } from "../tensor/axes.ts";
 
@@ -15,8 +15,8 @@ export interface TokenChoice {
 
 /** A choice, and what it would be without a retrieval. */
 export interface PolicyChoice extends TokenChoice {
-  /** The choice where a retrieval can't be chosen. */
-  readonly other: TokenChoice;
+  /** The choice where a retrieval can't be chosen, if the policy makes it. */
+  readonly other?: TokenChoice;
 }
 
 /** What a slot is to read, and how it chooses what comes next. */
@@ -40,7 +40,7 @@ export interface PolicySlots {
   /** Most tokens of a text. */
   readonly maxLength: number;
   /**
-   * Read and choose.
+   * Read and choose. Turns of similar length are read together, so that little is padded.
    *
    * @param turns Of different slots
    * @returns The choice of each, in their order
@@ -49,10 +49,33 @@ export interface PolicySlots {
   choose(turns: readonly PolicyTurn[]): Promise<PolicyChoice[]>;
   /** Empty a slot. */
   clear(slot: number): void;
-  /** Empty all slots. */
+  /** Empty all slots, and take the weights as they are now where the policy is live. */
   reset(): void;
   /** Free the program. */
   dispose(): Promise<void>;
+}
+
+/** Choices of {@linkcode openPolicySlots}. */
+export interface PolicySlotsOptions extends Omit<DecoderSlotsOptions, "head"> {
+  /**
+   * Whether the choice without a retrieval is made too, which a gate needs; it costs another softmax over the
+   * vocabulary. Default `true`.
+   */
+  readonly hasOther?: boolean;
+}
+
+/** Turns that can be read together without much padding, as indices. */
+function similarLengths(turns: readonly PolicyTurn[]): number[][] {
+  const all = turns.map((_, i) => i);
+  const length = (i: number): number => turns[i].tokens.length;
+  const groups: number[][] = [];
+  for (const i of all.toSorted((a, b) => length(a) - length(b) || turns[a].slot - turns[b].slot)) {
+    const group = groups.at(-1);
+    if (group && length(group[0]) * 2 >= length(i)) group.push(i);
+    else groups.push([i]);
+  }
+  // In the order of the slots, which saves a copy of all that was read.
+  return groups.length === 1 ? [all] : groups;
 }
 
 /**
@@ -66,52 +89,66 @@ export interface PolicySlots {
 export async function openPolicySlots(
   model: DecoderModel,
   rules: PolicyRules,
-  options: Omit<DecoderSlotsOptions, "head">,
+  options: PolicySlotsOptions,
 ): Promise<PolicySlots> {
-  const slots: DecoderSlots = await openDecoderSlots(model, {
-    ...options,
+  const { hasOther = true, ...decoder } = options;
+  const slots = await openDecoderSlots(model, {
+    ...decoder,
     head: {
-      inputs: { mayRetrieve: "float32", uniforms: "float32", otherUniforms: "float32" },
+      inputs: {
+        mayRetrieve: "float32",
+        uniforms: "float32",
+        ...(hasOther && { otherUniforms: "float32" }),
+      },
       outputs: {
         tokens: "int32",
         logProbs: "float32",
         retrieveProbs: "float32",
-        otherTokens: "int32",
-        otherLogProbs: "float32",
+        ...(hasOther && { otherTokens: "int32", otherLogProbs: "float32" }),
       },
       run: (logits, { mayRetrieve, uniforms, otherUniforms }) => ({
         ...policyChoices({
           logits,
           mayRetrieve: named(mayRetrieve, "B", {}),
           uniforms: named(uniforms, "B", {}),
-          otherUniforms: named(otherUniforms, "B", {}),
+          ...(hasOther && { otherUniforms: named(otherUniforms, "B", {}) }),
         }, rules),
       }),
     },
   });
+  async function read(turns: readonly PolicyTurn[]): Promise<PolicyChoice[]> {
+    const { head } = await slots.read(
+      turns.map(({ slot }) => slot),
+      turns.map(({ tokens }) => tokens),
+      {
+        mayRetrieve: turns.map(({ mayRetrieve }) => Number(mayRetrieve)),
+        uniforms: turns.map(({ uniform = -1 }) => uniform),
+        otherUniforms: turns.map(({ uniform = -1, otherUniform = uniform }) => otherUniform),
+      },
+    );
+    const { tokens, logProbs, retrieveProbs, otherTokens, otherLogProbs } = head;
+    return turns.map((_, i) => {
+      const retrieveProb = retrieveProbs.data[i];
+      return {
+        token: tokens.data[i],
+        logProb: logProbs.data[i],
+        retrieveProb,
+        ...(hasOther && {
+          other: { token: otherTokens.data[i], logProb: otherLogProbs.data[i], retrieveProb },
+        }),
+      };
+    });
+  }
   return {
     count: options.slots,
     maxLength: slots.maxLength,
     async choose(turns): Promise<PolicyChoice[]> {
-      const { head } = await slots.read(
-        turns.map(({ slot }) => slot),
-        turns.map(({ tokens }) => tokens),
-        {
-          mayRetrieve: turns.map(({ mayRetrieve }) => Number(mayRetrieve)),
-          uniforms: turns.map(({ uniform = -1 }) => uniform),
-          otherUniforms: turns.map(({ uniform = -1, otherUniform = uniform }) => otherUniform),
-        },
-      );
-      const { tokens, logProbs, retrieveProbs, otherTokens, otherLogProbs } = head;
-      return turns.map((_, i) => {
-        const retrieveProb = retrieveProbs.data[i];
-        return {
-          token: tokens.data[i],
-          logProb: logProbs.data[i],
-          retrieveProb,
-          other: { token: otherTokens.data[i], logProb: otherLogProbs.data[i], retrieveProb },
-        };
-      });
+      const choices: PolicyChoice[] = Array(turns.length);
+      for (const group of similarLengths(turns)) {
+        const made = await read(group.map((i) => turns[i]));
+        group.forEach((i, k) => choices[i] = made[k]);
+      }
+      return choices;
     },
     clear: (slot) => slots.clear(slot),
     reset: () => slots.reset(),

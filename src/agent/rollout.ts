@@ -93,17 +93,6 @@ class Episode {
   }
 }
 
-/** Of the slots that get several tokens, those that can be read together without much padding. */
-function similarLengths(slots: readonly number[], length: (slot: number) => number): number[][] {
-  const groups: number[][] = [];
-  for (const slot of slots.toSorted((a, b) => length(a) - length(b) || a - b)) {
-    const group = groups.at(-1);
-    if (group && length(group[0]) * 2 >= length(slot)) group.push(slot);
-    else groups.push([slot]);
-  }
-  return groups;
-}
-
 /** Documents and prompts are read when this share of the slots waits for that. */
 const WAITING_SHARE = 0.25;
 
@@ -125,7 +114,8 @@ const WAITING_SHARE = 0.25;
  * @param requests Episodes
  * @param options Seed, and who decides
  * @returns One trajectory per request, in their order
- * @throws {ConfigError} If a prompt and one turn do not fit into the model
+ * @throws {ConfigError} If a prompt and one turn do not fit into the model, or a gate decides and the policy
+ *   was opened without `hasOther`
  */
 export async function rollout(
   slots: PolicySlots,
@@ -270,7 +260,12 @@ export async function rollout(
     const { retrieveProb } = choice;
     const isWanted = gate!({ retrieveProb, retrievals: episode.retrievals.length });
     if (isWanted) return { token: ids.retrieve, logProb: Math.log(retrieveProb), retrieveProb };
-    return choice.token === ids.retrieve ? choice.other : choice;
+    if (choice.token !== ids.retrieve) return choice;
+    if (choice.other) return choice.other;
+    throw new ConfigError([{
+      key: "gate",
+      message: "needs a policy that also chooses without a retrieval; open it with hasOther",
+    }]);
   };
 
   slots.reset();
@@ -281,9 +276,6 @@ export async function rollout(
     const lengthOf = (slot: number): number => playing[slot]!.pending.length;
     const several = busy.filter((slot) => lengthOf(slot) > 1);
     const isDue = several.length === busy.length || several.length >= WAITING_SHARE * count;
-    const groups = isDue
-      ? similarLengths(several, lengthOf)
-      : [busy.filter((slot) => lengthOf(slot) === 1)];
-    for (const group of groups) await choose(group);
+    await choose(isDue ? several : busy.filter((slot) => lengthOf(slot) === 1));
   }
 }

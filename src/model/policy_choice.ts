@@ -14,8 +14,8 @@ export interface PolicyChoiceInputs {
   readonly mayRetrieve: F32<"B">;
   /** [B] where in [0, 1) the cumulative distribution is cut; below 0: the likeliest token is taken. */
   readonly uniforms: F32<"B">;
-  /** [B] the same for the choice without a retrieval. */
-  readonly otherUniforms: F32<"B">;
+  /** [B] the same for the choice without a retrieval. Default: that one is not made. */
+  readonly otherUniforms?: F32<"B">;
 }
 
 /** A choice for each of B rows. */
@@ -26,10 +26,10 @@ export interface PolicyChoices {
   readonly logProbs: F32<"B">;
   /** [B] probability of the retrieve token. */
   readonly retrieveProbs: F32<"B">;
-  /** [B] the token where a retrieval can't be chosen, drawn by a cut of its own. */
-  readonly otherTokens: I32<"B">;
+  /** [B] the token where a retrieval can't be chosen, drawn by a cut of its own, if there is one. */
+  readonly otherTokens?: I32<"B">;
   /** [B] its log-probability among what could be chosen then. */
-  readonly otherLogProbs: F32<"B">;
+  readonly otherLogProbs?: F32<"B">;
 }
 
 /**
@@ -50,20 +50,20 @@ export function policyChoices(inputs: PolicyChoiceInputs, rules: PolicyRules): P
   named(logits, "B V", dims, { as: "logits" });
   named(mayRetrieve, "B", dims, { as: "mayRetrieve" });
   named(uniforms, "B", dims, { as: "uniforms" });
-  named(otherUniforms, "B", dims, { as: "otherUniforms" });
+  if (otherUniforms) named(otherUniforms, "B", dims, { as: "otherUniforms" });
   const bias = policyBias(mayRetrieve, dims.V, rules);
   const open = tf.add(tf.div(logits as Tensor, rules.temperature), bias);
-  const isRetrieval = tf.oneHot(tf.tensor1d([rules.retrieveToken], "int32"), dims.V) as Tensor;
-  const closed = tf.add(open, tf.mul(isRetrieval, HIDDEN));
-  const chosen = draw(open, uniforms, dims), other = draw(closed, otherUniforms, dims);
+  const chosen = draw(open, uniforms, dims);
   const retrieveProbs = tf.slice(chosen.probs, [0, rules.retrieveToken], [dims.B, 1]);
-  return {
+  const choices = {
     tokens: chosen.tokens,
     logProbs: chosen.logProbs,
     retrieveProbs: named(tf.reshape(retrieveProbs, [dims.B]), "B", dims),
-    otherTokens: other.tokens,
-    otherLogProbs: other.logProbs,
   };
+  if (!otherUniforms) return choices;
+  const isRetrieval = tf.oneHot(tf.tensor1d([rules.retrieveToken], "int32"), dims.V) as Tensor;
+  const other = draw(tf.add(open, tf.mul(isRetrieval, HIDDEN)), otherUniforms, dims);
+  return { ...choices, otherTokens: other.tokens, otherLogProbs: other.logProbs };
 }
 
 function draw(

@@ -1,7 +1,7 @@
 /** The agent journey: warm start by a teacher, then policy optimisation on its own episodes. @module */
 import { createHash } from "node:crypto";
 import { join } from "@std/path";
-import { type Lesson, openPolicySlots, policyRules } from "../agent/mod.ts";
+import { type Lesson, openPolicy, type OpenPolicyOptions, policyRules } from "../agent/mod.ts";
 import type { ResolvedConfig } from "../config/mod.ts";
 import { isThere, makeFolder, writeAtomically } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
@@ -26,7 +26,7 @@ import {
   type EvaluateAgentOptions,
   formatAgentEvaluation,
 } from "./evaluate_agent.ts";
-import { executorOf } from "./executor_of.ts";
+import { executorOf, lanesOf } from "./executor_of.ts";
 import { loadAgentData, prepareAgent, type PreparedAgent } from "./prepare_agent.ts";
 import { openRun } from "./open_run.ts";
 import { type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
@@ -232,10 +232,10 @@ export function evaluationOptions(
 export async function measurePolicy(
   policy: DecoderModel,
   agent: Pick<PreparedAgent, "environment">,
-  options: EvaluateAgentOptions & { executor: Executor; slots: number; temperature: number },
+  options: EvaluateAgentOptions & OpenPolicyOptions & { temperature: number },
 ): Promise<AgentEvaluation> {
   const rules = policyRules(agent.environment.protocol, options.temperature);
-  const slots = await openPolicySlots(policy, rules, options);
+  const slots = await openPolicy(policy, rules, options);
   try {
     return await evaluateAgent(slots, agent.environment, options);
   } finally {
@@ -386,7 +386,14 @@ export async function trainAgent(
   const dev = (data.queries.dev ?? []).filter(({ answers }) => answers.length);
   const oracle = await oracleOf([...questions, ...dev], { config, data, base: agent.base });
   const { slots, temperature } = choices;
-  const measured = { ...evaluationOptions(config, data, oracle), executor, slots, temperature };
+  const asked = evaluationOptions(config, data, oracle);
+  const measured = {
+    ...asked,
+    executor,
+    slots,
+    temperature,
+    ...lanesOf(config.device, slots),
+  };
   const identity = identityOf(agent, config);
 
   const isWarm = await isThere(join(run.file(AGENT_FILES.warmStart), "config.json"));
@@ -458,14 +465,15 @@ export async function trainAgent(
       klTarget: choices.kl_target ?? undefined,
       temperature,
       slots,
+      ...lanesOf(config.device, slots),
       lessons: replaySource(agent, config),
       seed,
       maxMinutes: choices.max_minutes ?? undefined,
       oracleReturn: oracle && ((question, cost) => oracle(question, cost).value),
       evalEvery: choices.eval_every,
       evaluate: dev.length
-        ? async (policy): Promise<EvaluationRecord> =>
-          summary(await measurePolicy(policy, agent, { ...measured, isBrief: true }))
+        ? async (_policy, slots): Promise<EvaluationRecord> =>
+          summary(await evaluateAgent(slots, agent.environment, { ...asked, isBrief: true }))
         : undefined,
       checkpoints: {
         folder: run.file(AGENT_FILES.checkpoints),

@@ -1,10 +1,11 @@
 /** Policy optimisation: episodes, rewards, advantages, steps. @module */
 import {
   type AgentEnvironment,
-  openPolicySlots,
+  openPolicy,
   outcomeOf,
   policyBatchOf,
   policyRules,
+  type PolicySlots,
   type PolicyText,
   type RewardWeights,
   rollout,
@@ -178,6 +179,10 @@ export interface TrainPolicyOptions {
   readonly temperature?: number;
   /** Episodes played at once. Default 64. */
   readonly slots?: number;
+  /** Lanes that share them. Default 1. */
+  readonly lanes?: number;
+  /** Threads of all lanes together. Default: all cores. */
+  readonly threads?: number;
   /** Seed of everything. */
   readonly seed: number;
   /** Stop after this much time even if iterations are left. */
@@ -192,8 +197,8 @@ export interface TrainPolicyOptions {
   readonly guard?: GuardLimits;
   /** Best possible return of a question at a price, where it can be known. */
   readonly oracleReturn?: (question: Query, cost: number) => number;
-  /** Measure the policy. The first figure decides which checkpoint is the best. */
-  readonly evaluate?: (policy: DecoderModel, step: number) => Promise<EvaluationRecord>;
+  /** Measure the policy, in its slots or outside. The first figure decides which checkpoint is the best. */
+  readonly evaluate?: (policy: DecoderModel, slots: PolicySlots) => Promise<EvaluationRecord>;
   /** Iterations between evaluations; 0 for one at the end only. Default 0. */
   readonly evalEvery?: number;
   /** Where checkpoints go. Default: none are written. */
@@ -390,10 +395,13 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   );
   const school = options.lessons && demonstrationModel(model, rules, { seed, hasValues });
   const learn = school && await createTrainStep(executor, school.trainingProgram, store);
-  const slots = await openPolicySlots(policy, rules, {
+  const slots = await openPolicy(policy, rules, {
     executor,
     slots: Math.min(options.slots ?? 64, Q * G),
+    lanes: options.lanes,
+    threads: options.threads,
     isLive: true,
+    hasOther: false,
   });
 
   const began = performance.now();
@@ -678,7 +686,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
 
   const measure = async (): Promise<void> => {
     if (!options.evaluate || evaluatedAt === step) return;
-    evaluation = await options.evaluate(policy, step);
+    evaluation = await options.evaluate(policy, slots);
     evaluatedAt = step;
     options.log?.({ step, ...evaluation });
     progress.update({ step, total: iterations, metrics: evaluation });

@@ -252,6 +252,24 @@ Deno.test("rows choose by their own logits, cuts and rules; ONNX Runtime chooses
   }
 });
 
+Deno.test("without a cut of its own no choice without a retrieval is made, and the choice is the same", () => {
+  const rules: PolicyRules = { forbidden: [0], retrieveToken: 3, temperature: 0.8 };
+  tf.tidy(() => {
+    const inputs = {
+      logits: named(tf.randomNormal([6, 9], 0, 1, "float32", 3), "B V", {}),
+      mayRetrieve: named(tf.tensor1d([0, 1, 0, 1, 0, 1]), "B", {}),
+      uniforms: named(tf.tensor1d([0.1, 0.3, 0.5, 0.7, 0.9, -1]), "B", {}),
+    };
+    const both = policyChoices({ ...inputs, otherUniforms: inputs.uniforms }, rules);
+    const own = policyChoices(inputs, rules);
+    assertEquals(Object.keys(own), ["tokens", "logProbs", "retrieveProbs"]);
+    for (const [name, values] of Object.entries(own)) {
+      const same = both[name as keyof typeof own] as tf.Tensor;
+      assertEquals((values as tf.Tensor).dataSync(), same.dataSync());
+    }
+  });
+});
+
 Deno.test("inputs that do not fit each other are refused", () => {
   const three = named(tf.zeros([3]), "B", {}), two = named(tf.zeros([2]), "B", {});
   const logits = named(tf.zeros([3, 5]), "B V", {});

@@ -4,7 +4,7 @@
  *
  *     deno run -A --v8-flags=--expose-gc bench/rollout.ts [--policy=RUN/policy] [--python=python3]
  *         [--rounds=5] [--episodes=512] [--slots=64,16] [--layers=17] [--wide-episodes=256] [--threads=2]
- *         [--lanes=2] [--live]
+ *         [--live]
  *
  * Greedy episodes in the world of data=world, questions of its training and dev parts in turn. The policy
  * is that of a run of train-agent; without one, a short warm start makes one (a few minutes). It plays
@@ -20,9 +20,6 @@
  * each turn, and keys and values are kept from turn to turn. To read whole texts again each turn, with
  * batches filled up, took 1.10 (policy) and 1.15 times (wide) the processor time, on one thread.
  *
- * Our slots stand in as many lanes as the threads and slots are enough for, or in `--lanes`; memory is that
- * of the whole process, with its workers.
- *
  * `--live` reads our weights where they lie, as a training does, in place of constants.
  *
  * @module
@@ -32,8 +29,7 @@ import { dirname, fromFileUrl, join } from "@std/path";
 import {
   type DocumentRetriever,
   type EpisodeRequest,
-  laneCount,
-  openPolicy,
+  openPolicySlots,
   policyRules,
   type PolicySlots,
   rollout,
@@ -59,7 +55,6 @@ const options = parseArgs(Deno.args, {
     "layers",
     "wide-episodes",
     "threads",
-    "lanes",
   ],
   boolean: ["live"],
   default: {
@@ -223,7 +218,7 @@ async function gapOf(
   const slots = await openDecoderSlots(model, { executor: onnxExecutor({ threads }), slots: 1 });
   const { logits } = await slots.read([0], [before]);
   await slots.dispose();
-  return Math.abs(logits[a] - logits[b]);
+  return Math.abs((logits.data[a] as number) - (logits.data[b] as number));
 }
 
 async function ours(slots: PolicySlots, all: readonly EpisodeRequest[]): Promise<Played> {
@@ -299,11 +294,9 @@ async function measure(
   let episodes: ArrayLike<number>[] = [];
   for (const [i, rows] of options.slots.split(",").map(Number).entries()) {
     const executor = onnxExecutor({ threads });
-    const lanes = Number(options.lanes ?? laneCount(threads, rows));
-    const slots = await openPolicy(model, policyRules(protocol), {
+    const slots = await openPolicySlots(model, policyRules(protocol), {
       executor,
       threads,
-      lanes,
       hasOther: false,
       slots: rows,
       isLive: options.live,

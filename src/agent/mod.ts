@@ -35,13 +35,6 @@ export {
   searchErrors,
 } from "./oracle.ts";
 export {
-  laneCount,
-  openPolicy,
-  openPolicyLanes,
-  type OpenPolicyOptions,
-  type PolicyLanesOptions,
-} from "./policy_lanes.ts";
-export {
   openPolicySlots,
   type PolicyChoice,
   type PolicySlots,

@@ -64,6 +64,9 @@ export interface PolicySlotsOptions extends Omit<DecoderSlotsOptions, "head"> {
   readonly hasOther?: boolean;
 }
 
+/** Of turns that are read together the longest is at most this many times as long as the shortest. */
+const SIMILAR = 1.25;
+
 /** Turns that can be read together without much padding, as indices. */
 function similarLengths(turns: readonly PolicyTurn[]): number[][] {
   const all = turns.map((_, i) => i);
@@ -71,7 +74,7 @@ function similarLengths(turns: readonly PolicyTurn[]): number[][] {
   const groups: number[][] = [];
   for (const i of all.toSorted((a, b) => length(a) - length(b) || turns[a].slot - turns[b].slot)) {
     const group = groups.at(-1);
-    if (group && length(group[0]) * 2 >= length(i)) group.push(i);
+    if (group && length(group[0]) * SIMILAR >= length(i)) group.push(i);
     else groups.push([i]);
   }
   // In the order of the slots, which saves a copy of all that was read.
@@ -101,10 +104,13 @@ export async function openPolicySlots(
         ...(hasOther && { otherUniforms: "float32" }),
       },
       outputs: {
-        tokens: "int32",
-        logProbs: "float32",
-        retrieveProbs: "float32",
-        ...(hasOther && { otherTokens: "int32", otherLogProbs: "float32" }),
+        tokens: { dtype: "int32" },
+        logProbs: { dtype: "float32" },
+        retrieveProbs: { dtype: "float32" },
+        ...(hasOther && {
+          otherTokens: { dtype: "int32" },
+          otherLogProbs: { dtype: "float32" },
+        }),
       },
       run: (logits, { mayRetrieve, uniforms, otherUniforms }) => ({
         ...policyChoices({
@@ -117,7 +123,7 @@ export async function openPolicySlots(
     },
   });
   async function read(turns: readonly PolicyTurn[]): Promise<PolicyChoice[]> {
-    const { head } = await slots.read(
+    const made = await slots.read(
       turns.map(({ slot }) => slot),
       turns.map(({ tokens }) => tokens),
       {
@@ -126,7 +132,7 @@ export async function openPolicySlots(
         otherUniforms: turns.map(({ uniform = -1, otherUniform = uniform }) => otherUniform),
       },
     );
-    const { tokens, logProbs, retrieveProbs, otherTokens, otherLogProbs } = head;
+    const { tokens, logProbs, retrieveProbs, otherTokens, otherLogProbs } = made;
     return turns.map((_, i) => {
       const retrieveProb = retrieveProbs.data[i];
       return {

@@ -94,7 +94,7 @@ class Episode {
 }
 
 /** Documents and prompts are read when this share of the slots waits for that. */
-const WAITING_SHARE = 0.25;
+const WAITING_SHARE = 0.125;
 
 /**
  * Play episodes. State is token ids: nothing that the policy wrote is ever decoded and encoded again; only

@@ -30,12 +30,20 @@ export interface DecoderSequenceOptions {
   threads?: number;
 }
 
-/** What a program makes of logits besides giving them out. */
+/** An output of a program. */
+export interface HeadOutput {
+  /** Element type. */
+  readonly dtype: DType;
+  /** Numbers per row, where there are several: the output is [B, width] and not [B]. */
+  readonly width?: number;
+}
+
+/** What a program makes of the logits of the next token. */
 export interface LogitsHead {
   /** Inputs of its own: one number per row. */
   readonly inputs: Readonly<Record<string, DType>>;
-  /** Its outputs: one number per row. */
-  readonly outputs: Readonly<Record<string, DType>>;
+  /** Its outputs. */
+  readonly outputs: Readonly<Record<string, HeadOutput>>;
   /**
    * Makes them.
    *
@@ -49,8 +57,17 @@ export interface LogitsHead {
 export interface DecoderStepOptions {
   /** Low-rank adapters, the parameters of which stand among the model's. */
   readonly lora?: LoraScaling;
-  /** What is made of the logits. */
+  /** What is made of the logits. Default: {@linkcode plainHead}. */
   readonly head?: LogitsHead;
+}
+
+/** The logits [B, V] themselves, and their log Σ exp. */
+export function plainHead({ vocabSize }: DecoderConfig): LogitsHead {
+  return {
+    inputs: {},
+    outputs: { logits: { dtype: "float32", width: vocabSize }, logSumExp: { dtype: "float32" } },
+    run: (logits) => ({ logits: logits as Tensor, logSumExp: tf.logSumExp(logits as Tensor, -1) }),
+  };
 }
 
 /** Tokens of a row that are read at once. */
@@ -60,8 +77,8 @@ const MAX_COLUMNS = 512;
  * The program that reads new tokens, of any number and after any past: one graph for prompts and for
  * single steps, so that the weights are held once.
  *
- * Of B rows with S new tokens, padded on the left, behind pasts of at most P tokens, it gives the logits
- * after the last token, their log Σ exp, and keys and values of the new tokens for the cache.
+ * Of B rows with S new tokens, padded on the left, behind pasts of at most P tokens, it gives what the head
+ * makes of the logits after the last token, and keys and values of the new tokens for the cache.
  *
  * @param config Sizes of the model
  * @param parameters Inputs that are parameters
@@ -70,7 +87,7 @@ const MAX_COLUMNS = 512;
 export function decoderStepProgram(
   config: DecoderConfig,
   parameters: Readonly<Record<string, ProgramInput>>,
-  { lora, head }: DecoderStepOptions = {},
+  { lora, head = plainHead(config) }: DecoderStepOptions = {},
 ): Program {
   const cache: ProgramInput = {
     dtype: "float32",
@@ -85,7 +102,7 @@ export function decoderStepProgram(
       positions: { dtype: "int32", shape: ["B", "S"] },
       isToken: { dtype: "float32", shape: ["B", "S"] },
       pastLengths: { dtype: "int32", shape: ["B"] },
-      ...perRow(head?.inputs ?? {}),
+      ...perRow(head.inputs),
       ...Object.fromEntries(
         layers.flatMap((i) => [[`past.${i}.keys`, cache], [`past.${i}.values`, cache]]),
       ),
@@ -107,17 +124,17 @@ export function decoderStepProgram(
             values: named(x[`past.${i}.values`], "B J M E", {}),
           })),
         },
-      }, { lora });
-      const [B, S, D] = hidden.shape as number[];
-      const last = tf.reshape(tf.slice(hidden as Tensor, [0, S - 1, 0], [B, 1, D]), [B, D]);
-      const logits = decoderLogits(x, config, last);
+      }, { lora, onlyLast: true });
+      const [B, , D] = hidden.shape as number[];
+      const logits = decoderLogits(x, config, tf.reshape(hidden as Tensor, [B, D]));
       return {
-        logits,
-        logSumExp: tf.logSumExp(logits, -1),
-        present: tf.stack(
-          keysValues.flatMap(({ keys, values }) => [keys as Tensor, values as Tensor]),
+        ...head.run(named(logits, "B V", {}), x),
+        ...Object.fromEntries(
+          keysValues.flatMap(({ keys, values }, i) => [
+            [`present.${i}.keys`, keys as Tensor],
+            [`present.${i}.values`, values as Tensor],
+          ]),
         ),
-        ...head?.run(named(logits, "B V", {}), x),
       };
     },
   };
@@ -129,18 +146,29 @@ const perRow = (dtypes: Readonly<Record<string, DType>>): Record<string, Program
     Object.entries(dtypes).map(([name, dtype]) => [name, { dtype, shape: ["B"] }]),
   );
 
+/** Outputs of {@linkcode decoderStepProgram} with keys and values of the new tokens, layer by layer. */
+const presentNames = (layers: number): string[] =>
+  Array.from({ length: layers }, (_, i) => [`present.${i}.keys`, `present.${i}.values`]).flat();
+
 /** Memory for the results of single steps of B rows, which come again and again. */
 export function stepOutputs(
-  { vocabSize, layers, keyValueHeads, headWidth }: DecoderConfig,
+  config: DecoderConfig,
   B: number,
-  head?: LogitsHead,
+  head: LogitsHead = plainHead(config),
 ): HostTensors {
+  const { layers, keyValueHeads, headWidth } = config;
   return {
-    logits: zeroTensor("float32", [B, vocabSize]),
-    logSumExp: zeroTensor("float32", [B]),
-    present: zeroTensor("float32", [2 * layers, B, keyValueHeads, 1, headWidth]),
     ...Object.fromEntries(
-      Object.entries(head?.outputs ?? {}).map(([name, dtype]) => [name, zeroTensor(dtype, [B])]),
+      presentNames(layers).map((name) => [
+        name,
+        zeroTensor("float32", [B, keyValueHeads, 1, headWidth]),
+      ]),
+    ),
+    ...Object.fromEntries(
+      Object.entries(head.outputs).map(([name, { dtype, width }]) => [
+        name,
+        zeroTensor(dtype, width === undefined ? [B] : [B, width]),
+      ]),
     ),
   };
 }
@@ -155,25 +183,21 @@ interface ReadOptions {
   inputs?: HostTensors;
 }
 
-/** Logits of the next token of every row, and what a head made of them. */
-export interface ReadResult extends NextTokenLogits {
-  /** Outputs of the head, each [B]; valid until the next call. */
-  readonly head: HostTensors;
-}
-
 /**
  * Run {@linkcode decoderStepProgram} over columns of new tokens; their keys and values go into the cache.
  * A row without tokens among them waits: what is returned for it means nothing.
+ *
+ * @returns Outputs of the head; valid until the next call
  */
 export async function readColumns(
   step: Executable,
   cache: KeyValueCache,
   columns: Columns,
   { rows, outputs, inputs }: ReadOptions = {},
-): Promise<ReadResult> {
+): Promise<HostTensors> {
   const { inputIds, isToken, counts } = columns;
   const before = rows ? rows.map((row) => cache.lengths[row]) : cache.lengths;
-  const { logits, logSumExp, present, ...head } = await step.run({
+  const made = await step.run({
     ...inputs,
     inputIds,
     isToken,
@@ -181,8 +205,9 @@ export async function readColumns(
     pastLengths: hostTensor("int32", Int32Array.from(before), [before.length]),
     ...cache.tensors(rows),
   }, { outputs });
-  cache.append(present.data as Float32Array, counts, rows);
-  return { logits: logits.data as Float32Array, logSumExp: logSumExp.data as Float32Array, head };
+  const present = presentNames(cache.layers);
+  cache.append(present.map((name) => made[name].data as Float32Array), counts, rows);
+  return Object.fromEntries(Object.entries(made).filter(([name]) => !present.includes(name)));
 }
 
 class DecoderState implements SequenceState {
@@ -236,7 +261,11 @@ class DecoderState implements SequenceState {
   async #read(columns: Columns): Promise<void> {
     const [B, S] = columns.inputIds.shape;
     const outputs = S === 1 ? this.#outputsOf(B) : undefined;
-    this.#next = await readColumns(this.#step, this.#cache, columns, { outputs });
+    const { logits, logSumExp } = await readColumns(this.#step, this.#cache, columns, { outputs });
+    this.#next = {
+      logits: logits.data as Float32Array,
+      logSumExp: logSumExp.data as Float32Array,
+    };
   }
 
   select(rows: readonly number[]): void {

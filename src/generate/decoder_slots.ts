@@ -1,15 +1,15 @@
 /** A decoder whose rows come and go: each slot holds one text, and another one when that has ended. @module */
 import { ShapeError } from "../errors.ts";
 import { inputsLike } from "../graph/mod.ts";
-import { type DecoderModel, longestText, packDecoder } from "../model/mod.ts";
+import { type DecoderModel, longestText } from "../model/mod.ts";
 import type { Executor, HostTensors } from "../runtime/mod.ts";
 import { hostTensor, zeroTensor } from "../tensor/host_tensor.ts";
 import { isUnchanged, leftPadded, selectRows } from "./_rows.ts";
 import {
   decoderStepProgram,
   type LogitsHead,
+  plainHead,
   readColumns,
-  type ReadResult,
   stepOutputs,
 } from "./decoder_sequences.ts";
 import { KeyValueCache } from "./key_value_cache.ts";
@@ -29,7 +29,7 @@ export interface DecoderSlotsOptions {
   readonly isLive?: boolean;
   /** Threads of one operator. Default: all cores. */
   readonly threads?: number;
-  /** What is made of the logits in the same graph. Default: nothing. */
+  /** What is made of the logits in the same graph. Default: {@linkcode plainHead}. */
   readonly head?: LogitsHead;
 }
 
@@ -48,7 +48,7 @@ export interface DecoderSlots {
    * @param slots Different slots
    * @param tokens Tokens of each, at least one
    * @param inputs Inputs of the head, a number for each of those slots
-   * @returns Logits of the next token of those slots, in their order, and what the head made of them
+   * @returns What the head made of the logits of the next token of those slots, in their order
    * @throws {ShapeError} If rows and slots differ, there is no such slot, no token or no such token, a
    * text becomes longer than the model can read, or an input of the head is missing
    */
@@ -56,7 +56,7 @@ export interface DecoderSlots {
     slots: readonly number[],
     tokens: readonly ArrayLike<number>[],
     inputs?: Readonly<Record<string, ArrayLike<number>>>,
-  ): Promise<ReadResult>;
+  ): Promise<HostTensors>;
   /** Empty a slot. */
   clear(slot: number): void;
   /** Empty all slots, as if they had just been opened: what follows does not depend on what was before. */
@@ -76,9 +76,10 @@ export async function openDecoderSlots(
   model: DecoderModel,
   options: DecoderSlotsOptions,
 ): Promise<DecoderSlots> {
-  const { executor, slots: count, expected = 0, isLive = false, threads, head } = options;
-  const { config } = model;
-  const tensors: HostTensors = isLive ? model.tensors : packDecoder(model);
+  const { executor, slots: count, expected = 0, isLive = false, threads } = options;
+  const { config } = model, { head = plainHead(config) } = options;
+  // Not packed: with many rows the copies that take joined results apart cost more than they save.
+  const tensors: HostTensors = model.tensors;
   const program = decoderStepProgram(config, inputsLike(tensors), { head });
   const step = await executor.compile(
     program,
@@ -98,7 +99,7 @@ export async function openDecoderSlots(
     height: number,
   ): HostTensors {
     return Object.fromEntries(
-      Object.entries(head?.inputs ?? {}).map(([name, dtype]) => {
+      Object.entries(head.inputs).map(([name, dtype]) => {
         const values = given[name];
         if (values?.length !== rows.length) {
           throw new ShapeError(
@@ -117,7 +118,7 @@ export async function openDecoderSlots(
     slots: readonly number[],
     tokens: ArrayLike<number>,
     given: Readonly<Record<string, ArrayLike<number>>>,
-  ): Promise<ReadResult> {
+  ): Promise<HostTensors> {
     const inputIds = new Int32Array(count), isToken = new Float32Array(count);
     slots.forEach((slot, i) => {
       inputIds[slot] = tokens[i];
@@ -128,17 +129,7 @@ export async function openDecoderSlots(
       isToken: hostTensor("float32", isToken, [count, 1]),
       counts: [...isToken],
     }, { inputs: { ...parameters, ...headInputs(given, slots, count) }, outputs });
-    if (isUnchanged(slots, count)) return all;
-    const { logits, logSumExp, ...made } = selectRows({
-      logits: hostTensor("float32", all.logits, [count, vocabSize]),
-      logSumExp: hostTensor("float32", all.logSumExp, [count]),
-      ...all.head,
-    }, slots);
-    return {
-      logits: logits.data as Float32Array,
-      logSumExp: logSumExp.data as Float32Array,
-      head: made,
-    };
+    return isUnchanged(slots, count) ? all : selectRows(all, slots);
   }
 
   return {
@@ -147,7 +138,7 @@ export async function openDecoderSlots(
     get lengths(): readonly number[] {
       return cache.lengths;
     },
-    async read(slots, tokens, inputs = {}): Promise<ReadResult> {
+    async read(slots, tokens, inputs = {}): Promise<HostTensors> {
       if (slots.length !== tokens.length || new Set(slots).size !== slots.length) {
         throw new ShapeError(
           `Cannot read: ${tokens.length} rows of tokens are meant for the slots ${slots}`,

@@ -13,7 +13,7 @@ export interface CacheSizes {
 }
 
 /** Room is made for this many positions at a time. */
-const BLOCK = 32;
+const BLOCK = 16;
 
 /** Room for so many positions. */
 const inBlocks = (positions: number): number => Math.ceil(positions / BLOCK) * BLOCK;
@@ -53,6 +53,11 @@ export class KeyValueCache {
     return this.#lengths;
   }
 
+  /** Number of layers. */
+  get layers(): number {
+    return this.#sizes.layers;
+  }
+
   /** P, positions there is room for. */
   get room(): number {
     return this.#room;
@@ -66,12 +71,12 @@ export class KeyValueCache {
   /**
    * Every buffer as an input of the graph: `past.<layer>.keys`, `past.<layer>.values`.
    *
-   * @param rows Rows to show, which are copied out; P is then what the longest of them needs. Default: all
+   * @param rows Rows to show, which are copied out; P is then the length of the longest. Default: all
    * of them, where they lie
    */
   tensors(rows?: readonly number[]): HostTensors {
     const { heads, headWidth: E } = this.#sizes;
-    const room = rows ? inBlocks(Math.max(...rows.map((row) => this.#lengths[row]))) : this.#room;
+    const room = rows ? Math.max(...rows.map((row) => this.#lengths[row])) : this.#room;
     const shape = [(rows ?? this.#lengths).length, heads, room, E];
     const shown = (buffer: Float32Array): Float32Array => {
       if (!rows) return buffer.subarray(0, this.#size(this.#lengths.length));
@@ -130,31 +135,32 @@ export class KeyValueCache {
   /**
    * Add keys and values behind rows.
    *
-   * @param present [2·layers, B, J, S, E] keys and values of the new positions, layer by layer; the last
+   * @param present Keys and values of the new positions, each [B, J, S, E], layer by layer; the last
    * `counts[b]` of the S positions are those of row b
    * @param counts New tokens per row; S is the largest of them
    * @param rows Which rows they are. Default: all, in their order
    */
   append(
-    present: Float32Array,
+    present: readonly Float32Array[],
     counts: readonly number[],
     rows: readonly number[] = this.#lengths.map((_, row) => row),
   ): void {
     const { heads, headWidth: E } = this.#sizes;
-    const B = rows.length, S = Math.max(...counts);
+    const S = Math.max(...counts);
     const lengths = [...this.#lengths];
     rows.forEach((row, b) => lengths[row] += counts[b]);
     this.#reserve(Math.max(...lengths));
     const isStep = S === 1 && counts.every((count) => count === 1);
     this.#buffers.forEach((buffer, i) => {
+      const added = present[i];
       rows.forEach((row, b) => {
         for (let j = 0; j < heads; j++) {
-          const end = ((i * B + b) * heads + j + 1) * S * E;
+          const end = (b * heads + j + 1) * S * E;
           const at = ((row * heads + j) * this.#room + this.#lengths[row]) * E;
           if (isStep) {
             // A few numbers each: a loop is faster than views.
-            for (let e = 0; e < E; e++) buffer[at + e] = present[end - E + e];
-          } else buffer.set(present.subarray(end - counts[b] * E, end), at);
+            for (let e = 0; e < E; e++) buffer[at + e] = added[end - E + e];
+          } else buffer.set(added.subarray(end - counts[b] * E, end), at);
         }
       });
     });

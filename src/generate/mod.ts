@@ -4,9 +4,10 @@ export {
   type DecoderSequenceOptions,
   type DecoderStepOptions,
   decoderStepProgram,
+  type HeadOutput,
   type LogitsHead,
   openDecoder,
-  type ReadResult,
+  plainHead,
 } from "./decoder_sequences.ts";
 export { type DecoderSlots, type DecoderSlotsOptions, openDecoderSlots } from "./decoder_slots.ts";
 export { generate, type GeneratedText } from "./generate.ts";

@@ -66,7 +66,15 @@ export interface DecoderLayerInputs {
   readonly bias?: Tensor;
   /** What was seen before. */
   readonly past?: AttendedPart;
+  /** Whether only the last token of each row is wanted: of the others there are keys and values alone. */
+  readonly onlyLast?: boolean;
 }
+
+/** The last token of each row. */
+const lastOf = (x: Tensor, [B, S]: DecoderLayerInputs["sizes"]): Tensor => {
+  const [D] = x.shape.slice(1) as number[];
+  return tf.reshape(tf.slice(tf.reshape(x, [B, S, D]), [0, S - 1, 0], [B, 1, D]), [B, D]);
+};
 
 /**
  * Queries, keys and values of `x` [N, D]. Queries are scaled here and not in the product with the keys:
@@ -76,28 +84,41 @@ function heads(
   context: DecoderContext,
   layer: string,
   x: Tensor,
-  { sizes: [B, S], angles }: DecoderLayerInputs,
+  inputs: DecoderLayerInputs,
 ): { query: F32<"B H Q E">; keysValues: DecoderKeysValues } {
   const { config } = context;
+  const { sizes: [B, S], angles, onlyLast } = inputs;
   const { heads: H, keyValueHeads: J, headWidth: E } = config;
   const { query: names, packedQuery, isConv1d } = decoderNames(config);
   const layout = { isConv1d, hasBias: config.hasQueryBias };
   const isPacked = packedQuery && context.params[`${layer}.${packedQuery}.weight`];
-  const outputs = (isPacked ? [packedQuery] : names).map((name) =>
-    project(context, `${layer}.${name}`, x, layout)
-  );
-  const split = (x: Tensor, heads: number): Tensor =>
-    tf.transpose(tf.reshape(x, [B, S, heads, E]), [0, 2, 1, 3]);
-  const turn = (x: Tensor): Tensor => angles ? rotate(named(x, "B H Q E", {}), angles) : x;
+  const [first, ...others] = isPacked ? [packedQuery] : names;
+  const split = (name: string, x: Tensor, heads: number, tokens = S): Tensor => {
+    const y = project(context, `${layer}.${name}`, x, layout);
+    return tf.transpose(tf.reshape(y, [B, tokens, heads, E]), [0, 2, 1, 3]);
+  };
+  const last = (x: Tensor): Tensor => {
+    const [B, H, , E] = x.shape as number[];
+    return tf.slice(x as tf.Tensor4D, [0, 0, S - 1, 0], [B, H, 1, E]);
+  };
+  const turn = (x: Tensor, by = angles): Tensor => by ? rotate(named(x, "B H Q E", {}), by) : x;
   let query: Tensor, keys: Tensor, values: Tensor;
-  if (outputs.length === 1) {
+  if (!others.length) {
     // Queries and keys turn together.
-    const [turned, still] = tf.split(split(outputs[0], H + 2 * J), [H + J, J], 1);
+    const [turned, still] = tf.split(split(first, x, H + 2 * J), [H + J, J], 1);
     [query, keys] = tf.split(turn(turned), [H, J], 1);
+    if (onlyLast) query = last(query);
     values = still;
   } else {
-    const [q, k, v] = outputs;
-    [query, keys, values] = [turn(split(q, H)), turn(split(k, J)), split(v, J)];
+    const [key, value] = others;
+    query = onlyLast
+      ? turn(
+        split(first, lastOf(x, inputs.sizes), H, 1),
+        angles && { cos: last(angles.cos), sin: last(angles.sin) },
+      )
+      : turn(split(first, x, H));
+    keys = turn(split(key, x, J));
+    values = split(value, x, J);
   }
   return {
     query: named(tf.mul(query, E ** -0.5), "B H Q E", {}),
@@ -121,7 +142,10 @@ function feedForward(context: DecoderContext, layer: string, x: Tensor): Tensor 
   return project(context, `${layer}.${back}`, through ? tf.mul(gated, through) : gated, layout);
 }
 
-/** Layer `i` on [N, D] with N = B·S; also the keys and values of the new positions. */
+/**
+ * Layer `i` on [N, D] with N = B·S; also the keys and values of the new positions. Where only the last
+ * tokens are wanted, its output is [B, D].
+ */
 export function decoderLayer(
   context: DecoderContext,
   i: number,
@@ -144,7 +168,8 @@ export function decoderLayer(
     isConv1d: names.isConv1d,
     hasBias: config.hasOutputBias,
   });
-  const attended = tf.add(x, dropout(output, rates.residual));
+  const before = inputs.onlyLast ? lastOf(x, inputs.sizes) : x;
+  const attended = tf.add(before, dropout(output, rates.residual));
   const input = decoderNorm(context, `${layer}.${names.innerNorm}`, attended);
   const back = feedForward(context, layer, input);
   return { output: tf.add(attended, dropout(back, rates.residual)), keysValues };

@@ -44,6 +44,11 @@ export interface DecoderOptions {
   dropout?: DecoderDropout;
   /** Low-rank adapters, the parameters of which stand among the others. */
   lora?: LoraScaling;
+  /**
+   * Whether only the state after the last token of each row is wanted. The last layer then computes keys
+   * and values of the others and nothing else. Default `false`.
+   */
+  onlyLast?: boolean;
 }
 
 /** What was seen before the new tokens. */
@@ -68,7 +73,7 @@ export interface DecoderInputs {
 
 /** What a decoder gives. */
 export interface DecoderStates {
-  /** [B, S, D] states after the final norm, for {@linkcode decoderLogits}. */
+  /** [B, S, D] states after the final norm, for {@linkcode decoderLogits}; S is 1 with `onlyLast`. */
   readonly hidden: F32<"B S D">;
   /** Keys and values of the new tokens for every layer, each [B, J, S, E]; the past is not repeated. */
   readonly keysValues: readonly DecoderKeysValues[];
@@ -118,7 +123,7 @@ export function decoderStates(
   options: DecoderOptions = {},
 ): DecoderStates {
   const { inputIds, isToken, past } = inputs;
-  const { dropout: rates = NO_DROPOUT, lora } = options;
+  const { dropout: rates = NO_DROPOUT, lora, onlyLast = false } = options;
   const context: DecoderContext = { params, config, dropout: rates, lora };
   const { vocabSize: V, modelWidth: D, layers } = config;
   const names = decoderNames(config);
@@ -159,11 +164,15 @@ export function decoderStates(
   const sizes = [dims.B, dims.S] as const;
   for (let i = 0; i < layers; i++) {
     const seen = past && { ...past.keysValues[i], bias: pastBias };
-    const layer = decoderLayer(context, i, x, { sizes, angles, bias, past: seen });
+    // The last token sees all that are none of padding.
+    const last = onlyLast && i === layers - 1 && { bias: hidden, onlyLast };
+    const layer = decoderLayer(context, i, x, { sizes, angles, bias, past: seen, ...last });
     keysValues.push(layer.keysValues);
     x = layer.output;
   }
-  const states = tf.reshape(decoderNorm(context, names.finalNorm, x), [...sizes, D]);
+  const shape = [dims.B, onlyLast ? 1 : dims.S, D];
+  const states = tf.reshape(decoderNorm(context, names.finalNorm, x), shape);
+  if (onlyLast) delete dims.S;
   return { hidden: named(states, "B S D", dims), keysValues };
 }
 

@@ -3,7 +3,7 @@ import { join } from "@std/path";
 import {
   type AgentEnvironment,
   type DocumentRetriever,
-  openPolicy,
+  openPolicySlots,
   policyRules,
   type PolicySlots,
   rollout,
@@ -14,7 +14,7 @@ import { type Document, DocumentStore, isThere } from "../data/mod.ts";
 import { CheckpointError, ConfigError, DataError } from "../errors.ts";
 import { type LoadedModel, loadModel } from "../hub/mod.ts";
 import { isDecoder } from "../model/mod.ts";
-import { executorOf, lanesOf } from "./executor_of.ts";
+import { executorOf } from "./executor_of.ts";
 import { environmentOf, prepareRetriever } from "./prepare_agent.ts";
 import { latestRun, openRunFolder, type RunFolder, type RunLocation } from "./run_folder.ts";
 import { AGENT_FILES } from "./train_agent.ts";
@@ -198,10 +198,10 @@ export async function openAgent(
   const executor = executorOf(config.device);
   const prepared = await prepareRetriever(config.agent, documents, { executor, top });
   const environment = environmentOf(config, model.tokenizer, documents, prepared.retriever);
-  const slots = await openPolicy(
+  const slots = await openPolicySlots(
     model,
     policyRules(environment.protocol, config.agent.temperature),
-    { executor, slots: count, ...lanesOf(config.device, count) },
+    { executor, slots: count },
   );
   return {
     run,

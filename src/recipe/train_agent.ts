@@ -1,7 +1,12 @@
 /** The agent journey: warm start by a teacher, then policy optimisation on its own episodes. @module */
 import { createHash } from "node:crypto";
 import { join } from "@std/path";
-import { type Lesson, openPolicy, type OpenPolicyOptions, policyRules } from "../agent/mod.ts";
+import {
+  type Lesson,
+  openPolicySlots,
+  policyRules,
+  type PolicySlotsOptions,
+} from "../agent/mod.ts";
 import type { ResolvedConfig } from "../config/mod.ts";
 import { isThere, makeFolder, writeAtomically } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
@@ -26,7 +31,7 @@ import {
   type EvaluateAgentOptions,
   formatAgentEvaluation,
 } from "./evaluate_agent.ts";
-import { executorOf, lanesOf } from "./executor_of.ts";
+import { executorOf } from "./executor_of.ts";
 import { loadAgentData, prepareAgent, type PreparedAgent } from "./prepare_agent.ts";
 import { openRun } from "./open_run.ts";
 import { type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
@@ -232,10 +237,10 @@ export function evaluationOptions(
 export async function measurePolicy(
   policy: DecoderModel,
   agent: Pick<PreparedAgent, "environment">,
-  options: EvaluateAgentOptions & OpenPolicyOptions & { temperature: number },
+  options: EvaluateAgentOptions & PolicySlotsOptions & { temperature: number },
 ): Promise<AgentEvaluation> {
   const rules = policyRules(agent.environment.protocol, options.temperature);
-  const slots = await openPolicy(policy, rules, options);
+  const slots = await openPolicySlots(policy, rules, options);
   try {
     return await evaluateAgent(slots, agent.environment, options);
   } finally {
@@ -387,13 +392,7 @@ export async function trainAgent(
   const oracle = await oracleOf([...questions, ...dev], { config, data, base: agent.base });
   const { slots, temperature } = choices;
   const asked = evaluationOptions(config, data, oracle);
-  const measured = {
-    ...asked,
-    executor,
-    slots,
-    temperature,
-    ...lanesOf(config.device, slots),
-  };
+  const measured = { ...asked, executor, slots, temperature };
   const identity = identityOf(agent, config);
 
   const isWarm = await isThere(join(run.file(AGENT_FILES.warmStart), "config.json"));
@@ -465,7 +464,6 @@ export async function trainAgent(
       klTarget: choices.kl_target ?? undefined,
       temperature,
       slots,
-      ...lanesOf(config.device, slots),
       lessons: replaySource(agent, config),
       seed,
       maxMinutes: choices.max_minutes ?? undefined,

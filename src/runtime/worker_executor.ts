@@ -6,14 +6,20 @@ import type { CompileOptions, Executable, Executor, HostTensors, RunOptions } fr
 import type { OnnxExecutorOptions } from "./onnx_executor.ts";
 import { recordProgram } from "./record_program.ts";
 import { bindSizes, checkOutputs, requireRandom, type Signature } from "./signature.ts";
-import { WorkerCalls } from "./worker_calls.ts";
-import { copyTensors, memoryOf, type WorkerRequest } from "./worker_protocol.ts";
+import { copyTensors, memoryOf, type WorkerReply, type WorkerRequest } from "./worker_protocol.ts";
+
+interface Waiting {
+  resolve: (outputs: HostTensors) => void;
+  reject: (error: Error) => void;
+}
 
 class WorkerExecutable implements Executable {
   readonly inputs: Readonly<Record<string, DType>>;
   readonly outputs: readonly string[];
   readonly #signature: Signature;
-  readonly #calls: WorkerCalls<WorkerRequest, HostTensors>;
+  readonly #worker: Worker;
+  readonly #waiting: Waiting[] = [];
+  #isDisposed = false;
 
   constructor(signature: Signature) {
     this.#signature = signature;
@@ -21,15 +27,40 @@ class WorkerExecutable implements Executable {
       Object.entries(signature.inputs).map(([name, { dtype }]) => [name, dtype]),
     );
     this.outputs = signature.outputs.map((o) => o.name);
-    this.#calls = new WorkerCalls(new URL("./onnx_worker.ts", import.meta.url), signature.name);
+    this.#worker = new Worker(new URL("./onnx_worker.ts", import.meta.url), {
+      type: "module",
+      name: signature.name,
+    });
+    this.#worker.onmessage = ({ data }: MessageEvent<WorkerReply>) => {
+      const { resolve, reject } = this.#waiting.shift()!;
+      if (data.kind === "done") resolve(data.outputs);
+      else {
+        const Class = data.errorName === "KernelError" ? KernelError : DeepragError;
+        reject(new Class(data.message));
+      }
+    };
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#isDisposed = true;
+      const error = new DeepragError(`The worker of ${signature.name} failed: ${event.message}`);
+      for (const { reject } of this.#waiting.splice(0)) reject(error);
+    };
+  }
+
+  #ask(request: WorkerRequest, transfer: Transferable[] = []): Promise<HostTensors> {
+    const { promise, resolve, reject } = Promise.withResolvers<HostTensors>();
+    this.#waiting.push({ resolve, reject });
+    this.#worker.postMessage(request, transfer);
+    return promise;
   }
 
   /** Send the model and wait until its session stands. */
   async open(request: WorkerRequest & { kind: "open" }): Promise<void> {
     try {
-      await this.#calls.call(request);
+      await this.#ask(request);
     } catch (cause) {
-      this.#calls.close();
+      this.#isDisposed = true;
+      this.#worker.terminate();
       throw new KernelError(
         `Cannot prepare ${this.#signature.name} for ONNX Runtime: ${(cause as Error).message}`,
         { cause },
@@ -39,12 +70,12 @@ class WorkerExecutable implements Executable {
 
   async run(inputs: HostTensors, options: RunOptions = {}): Promise<HostTensors> {
     const { name, masks } = this.#signature;
-    if (this.#calls.isClosed) throw new DeepragError(`Cannot run ${name}: it was disposed`);
+    if (this.#isDisposed) throw new DeepragError(`Cannot run ${name}: it was disposed`);
     const { outputs: buffers = {}, random } = options;
     checkOutputs(this.#signature, buffers, bindSizes(this.#signature, inputs));
     if (masks.length) requireRandom(name, random);
     const sent = copyTensors(inputs);
-    const outputs = await this.#calls.call({ kind: "run", inputs: sent, random }, memoryOf(sent));
+    const outputs = await this.#ask({ kind: "run", inputs: sent, random }, memoryOf(sent));
     for (const [output, buffer] of Object.entries(buffers)) {
       buffer.data.set(outputs[output].data);
       outputs[output] = buffer;
@@ -53,9 +84,10 @@ class WorkerExecutable implements Executable {
   }
 
   async dispose(): Promise<void> {
-    if (this.#calls.isClosed) return;
-    await this.#calls.call({ kind: "close" });
-    this.#calls.close();
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    await this.#ask({ kind: "close" });
+    this.#worker.terminate();
   }
 }
 

@@ -10,6 +10,11 @@ export type WorkerRequest =
   | { kind: "run"; inputs: HostTensors; random?: RandomKey }
   | { kind: "close" };
 
+/** What it answers, once per request and in their order. */
+export type WorkerReply =
+  | { kind: "done"; outputs: HostTensors }
+  | { kind: "failed"; errorName: string; message: string };
+
 /** Tensors with memory of their own, so that giving it away takes nothing from anybody else. */
 export function copyTensors(tensors: HostTensors): HostTensors {
   return Object.fromEntries(

@@ -1,7 +1,7 @@
 /** Policy optimisation: episodes, rewards, advantages, steps. @module */
 import {
   type AgentEnvironment,
-  openPolicy,
+  openPolicySlots,
   outcomeOf,
   policyBatchOf,
   policyRules,
@@ -179,10 +179,6 @@ export interface TrainPolicyOptions {
   readonly temperature?: number;
   /** Episodes played at once. Default 64. */
   readonly slots?: number;
-  /** Lanes that share them. Default 1. */
-  readonly lanes?: number;
-  /** Threads of all lanes together. Default: all cores. */
-  readonly threads?: number;
   /** Seed of everything. */
   readonly seed: number;
   /** Stop after this much time even if iterations are left. */
@@ -395,11 +391,9 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   );
   const school = options.lessons && demonstrationModel(model, rules, { seed, hasValues });
   const learn = school && await createTrainStep(executor, school.trainingProgram, store);
-  const slots = await openPolicy(policy, rules, {
+  const slots = await openPolicySlots(policy, rules, {
     executor,
     slots: Math.min(options.slots ?? 64, Q * G),
-    lanes: options.lanes,
-    threads: options.threads,
     isLive: true,
     hasOther: false,
   });

@@ -7,7 +7,7 @@ import {
   emptyRetriever,
   type EpisodeRequest,
   type GateState,
-  openPolicy,
+  openPolicySlots,
   outcomeOf,
   policyRules,
   type RetrievalRequest,
@@ -50,16 +50,15 @@ interface Play extends Partial<RolloutOptions> {
   model?: DecoderModel;
   environment?: AgentEnvironment;
   slots?: number;
-  lanes?: number;
   hasOther?: boolean;
   requests?: EpisodeRequest[];
 }
 
 async function play(choices: Play = {}): Promise<Trajectory[]> {
   const { model = MODEL, environment = tinyEnvironment(), slots: count = 16 } = choices;
-  const { requests = requestsOf(40), seed = 1, temperature, lanes, hasOther, ...options } = choices;
+  const { requests = requestsOf(40), seed = 1, temperature, hasOther, ...options } = choices;
   const rules = policyRules(environment.protocol, temperature);
-  const slots = await openPolicy(model, rules, { executor, slots: count, lanes, hasOther });
+  const slots = await openPolicySlots(model, rules, { executor, slots: count, hasOther });
   try {
     return await rollout(slots, environment, requests, { ...options, seed });
   } finally {
@@ -368,12 +367,6 @@ Deno.test("of several documents the first is read, all are kept, and the read on
   for (const trajectory of played) {
     await assertReplays(trajectory, { environment: tinyEnvironment(), top: 3 });
   }
-});
-
-Deno.test("in lanes the same episodes are played", async () => {
-  const tokensOf = (played: Trajectory[]) => played.map(({ tokens }) => [...tokens]);
-  const inLanes = await playAndReplay({ lanes: 3, slots: 7 });
-  assertEquals(tokensOf(inLanes), tokensOf(await play()));
 });
 
 Deno.test("a gate needs a policy that also chooses without a retrieval", async () => {

@@ -45,8 +45,9 @@ for (const family of FAMILIES) {
   const logitsOf = (
     inputs: Parameters<typeof decoderStates>[2],
     weights = params,
+    options: Parameters<typeof decoderStates>[3] = {},
   ): { logits: Logits; keysValues: readonly DecoderKeysValues[] } => {
-    const { hidden, keysValues } = decoderStates(weights, config, inputs);
+    const { hidden, keysValues } = decoderStates(weights, config, inputs, options);
     return { logits: decoderLogits(weights, config, hidden).arraySync() as Logits, keysValues };
   };
   const TEXT = [3, 4, 5, 9, 2];
@@ -111,6 +112,32 @@ for (const family of FAMILIES) {
     );
     const told = logitsOf({ inputIds, isToken, past, positions }).logits;
     assertRows(told[1].slice(2), alone.slice(3), "explicit positions");
+  });
+
+  Deno.test(`${family}: the last state alone is the last of all, with all keys and values`, () => {
+    const isPast = [[0, 1, 0], [1, 1, 1]];
+    const read = logitsOf({ inputIds: ids([[8, 3, 1], [3, 4, 5]]), isToken: marks(isPast) });
+    const inputs = {
+      inputIds: ids([[4, 5, 9, 2], [7, 7, 9, 2]]),
+      isToken: marks([[1, 1, 1, 1], [0, 0, 1, 1]]),
+      past: { keysValues: read.keysValues, isToken: named(tf.tensor2d(isPast), "B P", {}) },
+    };
+    for (const weights of [params, paramsOf(packDecoder(model))]) {
+      const whole = logitsOf(inputs, weights);
+      const last = logitsOf(inputs, weights, { onlyLast: true });
+      assertEquals(last.logits.map(({ length }) => length), [1, 1]);
+      last.logits.forEach((rows, b) => assertRows(rows, [whole.logits[b][3]], `row ${b}`));
+      whole.keysValues.forEach(({ keys, values }, i) => {
+        assertEquals(last.keysValues[i].keys.arraySync(), keys.arraySync());
+        assertEquals(last.keysValues[i].values.arraySync(), values.arraySync());
+      });
+      const single = { inputIds: ids([[4], [7]]), past: inputs.past };
+      assertRows(
+        logitsOf(single, weights, { onlyLast: true }).logits[0],
+        logitsOf(single, weights).logits[0],
+        "a single token",
+      );
+    }
   });
 
   Deno.test(`${family}: other positions give other logits`, () => {

@@ -68,6 +68,8 @@ export interface DecoderLayerInputs {
   readonly past?: AttendedPart;
   /** Whether only the last token of each row is wanted: of the others there are keys and values alone. */
   readonly onlyLast?: boolean;
+  /** [N] the rows of the output that are wanted. Default: all. */
+  readonly rows?: Tensor;
 }
 
 /** The last token of each row. */
@@ -144,7 +146,7 @@ function feedForward(context: DecoderContext, layer: string, x: Tensor): Tensor 
 
 /**
  * Layer `i` on [N, D] with N = B·S; also the keys and values of the new positions. Where only the last
- * tokens are wanted, its output is [B, D].
+ * tokens are wanted, its output is [B, D]; with `rows`, [N, D] of those rows.
  */
 export function decoderLayer(
   context: DecoderContext,
@@ -160,15 +162,16 @@ export function decoderLayer(
   const seen = attendGrouped({ query, parts: inputs.past ? [inputs.past, now] : [now] }, {
     dropoutRate: rates.attention,
   });
-  const rows = tf.reshape(
+  const wanted = (x: Tensor): Tensor => inputs.rows ? tf.gather(x, inputs.rows as tf.Tensor1D) : x;
+  const merged = tf.reshape(
     tf.transpose(seen as Tensor, [0, 2, 1, 3]),
     [-1, config.heads * config.headWidth],
   );
-  const output = project(context, `${layer}.${names.output}`, rows, {
+  const output = project(context, `${layer}.${names.output}`, wanted(merged), {
     isConv1d: names.isConv1d,
     hasBias: config.hasOutputBias,
   });
-  const before = inputs.onlyLast ? lastOf(x, inputs.sizes) : x;
+  const before = inputs.onlyLast ? lastOf(x, inputs.sizes) : wanted(x);
   const attended = tf.add(before, dropout(output, rates.residual));
   const input = decoderNorm(context, `${layer}.${names.innerNorm}`, attended);
   const back = feedForward(context, layer, input);

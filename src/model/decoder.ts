@@ -49,6 +49,11 @@ export interface DecoderOptions {
    * and values of the others and nothing else. Default `false`.
    */
   onlyLast?: boolean;
+  /**
+   * [N] tokens whose states are wanted, as rows of the B·S. The last layer then computes what follows its
+   * attention for these alone. Default: all.
+   */
+  rows?: I32<"N">;
 }
 
 /** What was seen before the new tokens. */
@@ -73,7 +78,10 @@ export interface DecoderInputs {
 
 /** What a decoder gives. */
 export interface DecoderStates {
-  /** [B, S, D] states after the final norm, for {@linkcode decoderLogits}; S is 1 with `onlyLast`. */
+  /**
+   * [B, S, D] states after the final norm, for {@linkcode decoderLogits}: [B, 1, D] with `onlyLast`,
+   * [1, N, D] with `rows`.
+   */
   readonly hidden: F32<"B S D">;
   /** Keys and values of the new tokens for every layer, each [B, J, S, E]; the past is not repeated. */
   readonly keysValues: readonly DecoderKeysValues[];
@@ -114,7 +122,7 @@ const NO_DROPOUT: DecoderDropout = { embedding: 0, attention: 0, residual: 0 };
  * @param config Sizes of the model
  * @param inputs Tokens, positions and past
  * @param options Dropout and adapters
- * @throws {ShapeError} If the inputs or a parameter do not fit
+ * @throws {ShapeError} If the inputs, a parameter or the options do not fit
  */
 export function decoderStates(
   params: Params,
@@ -123,12 +131,16 @@ export function decoderStates(
   options: DecoderOptions = {},
 ): DecoderStates {
   const { inputIds, isToken, past } = inputs;
-  const { dropout: rates = NO_DROPOUT, lora, onlyLast = false } = options;
+  const { dropout: rates = NO_DROPOUT, lora, onlyLast = false, rows } = options;
   const context: DecoderContext = { params, config, dropout: rates, lora };
   const { vocabSize: V, modelWidth: D, layers } = config;
   const names = decoderNames(config);
   const dims: Dims = { D, V, J: config.keyValueHeads, E: config.headWidth };
   namedInts(inputIds, "B S", dims, { as: "inputIds" });
+  if (rows) namedInts(rows, "N", {}, { as: "rows" });
+  if (rows && onlyLast) {
+    throw new ShapeError("Cannot give the last states and those of rows at once");
+  }
   if (isToken) named(isToken, "B S", dims, { as: "isToken" });
   if (past && past.keysValues.length !== layers) {
     throw new ShapeError(
@@ -165,15 +177,17 @@ export function decoderStates(
   for (let i = 0; i < layers; i++) {
     const seen = past && { ...past.keysValues[i], bias: pastBias };
     // The last token sees all that are none of padding.
-    const last = onlyLast && i === layers - 1 && { bias: hidden, onlyLast };
+    const last = i === layers - 1 && {
+      ...(onlyLast && { bias: hidden, onlyLast }),
+      ...(rows && { rows: rows as Tensor }),
+    };
     const layer = decoderLayer(context, i, x, { sizes, angles, bias, past: seen, ...last });
     keysValues.push(layer.keysValues);
     x = layer.output;
   }
-  const shape = [dims.B, onlyLast ? 1 : dims.S, D];
-  const states = tf.reshape(decoderNorm(context, names.finalNorm, x), shape);
-  if (onlyLast) delete dims.S;
-  return { hidden: named(states, "B S D", dims), keysValues };
+  const [B, S] = rows ? [1, rows.shape[0]!] : [dims.B, onlyLast ? 1 : dims.S];
+  const states = tf.reshape(decoderNorm(context, names.finalNorm, x), [B, S, D]);
+  return { hidden: named(states, "B S D", { D }), keysValues };
 }
 
 /** The output layer's table. */

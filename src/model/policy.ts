@@ -60,7 +60,7 @@ export interface PolicyOutputOptions {
  *
  *   π(a | s) = softmax(logits(s) / τ + bias(s))[a],  bias = −10⁹ for what could not be chosen
  *
- * States are gathered before the output layer: logits exist for choices alone, so that no token that
+ * States are gathered within the last layer: logits exist for choices alone, so that no token that
  * was put to the policy, such as a document's, can ever count.
  *
  * @param params Parameters of {@linkcode decoderParamSpecs}, and of a value head if there is one
@@ -82,9 +82,11 @@ export function policyOutputs(
   namedInts(batch.states, "N", dims, { as: "states" });
   namedInts(batch.actions, "N", dims, { as: "actions" });
   named(batch.mayRetrieve, "N", dims, { as: "mayRetrieve" });
-  const { hidden } = decoderStates(params, config, { inputIds, isToken }, options);
-  const rows = tf.reshape(hidden as Tensor, [-1, config.modelWidth]);
-  const states = tf.gather(rows, batch.states as tf.Tensor1D);
+  const { hidden } = decoderStates(params, config, { inputIds, isToken }, {
+    dropout: options.dropout,
+    rows: batch.states,
+  });
+  const states = tf.reshape(hidden as Tensor, [-1, config.modelWidth]);
   const logits = tf.div(decoderLogits(params, config, states), rules.temperature);
   const actions = actionLogProbs(
     named(tf.add(logits, policyBias(batch.mayRetrieve, config.vocabSize, rules)), "N V", {}),

@@ -140,6 +140,46 @@ for (const family of FAMILIES) {
     }
   });
 
+  Deno.test(`${family}: the states of some tokens are those of all, gradients too`, () => {
+    const inputs = {
+      inputIds: ids([[4, 5, 9, 2], [7, 7, 9, 2]]),
+      isToken: marks([[1, 1, 1, 1], [0, 0, 1, 1]]),
+    };
+    const chosen = tf.tensor1d([3, 1, 6, 1], "int32");
+    const weight = tf.randomNormal([4, config.modelWidth], 0, 1, "float32", 5);
+    const names = Object.keys(params).filter((name) => name !== "lm_head.weight");
+    const gradients = (statesOf: (weights: typeof params) => tf.Tensor): tf.Tensor[] =>
+      tf.grads((...all: tf.Tensor[]) => {
+        const given = Object.fromEntries(names.map((name, i) => [name, all[i]]));
+        return tf.sum(tf.mul(statesOf({ ...params, ...given }), weight));
+      })(names.map((name) => params[name]));
+    const some = (weights: typeof params) => {
+      const rows = namedInts(chosen, "N", {});
+      const { hidden } = decoderStates(weights, config, inputs, { rows });
+      assertEquals(hidden.shape, [1, 4, config.modelWidth]);
+      return tf.reshape(hidden as tf.Tensor, [4, config.modelWidth]);
+    };
+    const ofAll = (weights: typeof params) => {
+      const { hidden } = decoderStates(weights, config, inputs);
+      return tf.gather(tf.reshape(hidden as tf.Tensor, [8, config.modelWidth]), chosen);
+    };
+    assertRows(some(params).arraySync() as number[][], ofAll(params).arraySync() as number[][], "");
+    const [a, b] = [gradients(some), gradients(ofAll)];
+    names.forEach((name, i) => {
+      const largest = tf.max(tf.abs(tf.sub(a[i], b[i]))).dataSync()[0];
+      assert(largest < FLOAT32_TOLERANCE, `${name}: ${largest}`);
+    });
+    assertThrows(
+      () =>
+        decoderStates(params, config, inputs, {
+          rows: namedInts(chosen, "N", {}),
+          onlyLast: true,
+        }),
+      ShapeError,
+      "at once",
+    );
+  });
+
   Deno.test(`${family}: other positions give other logits`, () => {
     const at = (positions: number[]) =>
       logitsOf({ inputIds: ids([TEXT]), positions: ids([positions]) });

@@ -24,6 +24,7 @@ export {
   plainDemonstrator,
   type PlainDemonstratorOptions,
   worldDemonstrator,
+  type WorldDemonstratorOptions,
 } from "./demonstrate.ts";
 export {
   type ActionValues,

@@ -102,15 +102,6 @@ interface Shown {
   readonly chosen?: boolean;
 }
 
-/** Choices of {@linkcode worldDemonstrator}. */
-export interface WorldDemonstratorOptions {
-  /**
-   * Whether the teacher writes whom the question is about before it does anything else. The name is then the
-   * query of the first retrieval, and not the question. Default `false`.
-   */
-  readonly writesName?: boolean;
-}
-
 /** Price from which on the teacher also shows how to guess. */
 const DEAR = 0.5;
 
@@ -130,17 +121,12 @@ const DEAR = 0.5;
  * at which price is for the policy to find out, and it could not if it had never seen a guess.
  *
  * Over two hops it writes the entity between the hops, from memory or from the document, before it goes
- * on: that is the query of the second retrieval. With `writesName` the first hop is like the second.
+ * on: that is the query of the second retrieval.
  *
  * @param world The world
  * @param protocol How episodes are written
- * @param options Whether the first name is written too
  */
-export function worldDemonstrator(
-  world: World,
-  protocol: AgentProtocol,
-  { writesName = false }: WorldDemonstratorOptions = {},
-): Demonstrator {
+export function worldDemonstrator(world: World, protocol: AgentProtocol): Demonstrator {
   const { entities, facts, factsOf, relations } = world;
   /** Entities that lessons may be about. */
   const open = Map.groupBy(
@@ -180,7 +166,6 @@ export function worldDemonstrator(
       return choice;
     };
     let last: LessonValue | undefined;
-    if (writesName) script.write(subject.name);
     lesson.path.forEach((relation, hop) => {
       const knows = isKnown(subject);
       const isOpen = knows || lesson.cost >= DEAR;

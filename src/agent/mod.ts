@@ -24,7 +24,6 @@ export {
   plainDemonstrator,
   type PlainDemonstratorOptions,
   worldDemonstrator,
-  type WorldDemonstratorOptions,
 } from "./demonstrate.ts";
 export {
   type ActionValues,

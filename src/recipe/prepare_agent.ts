@@ -264,9 +264,7 @@ export async function prepareAgent(
   const environment = environmentOf(config, start.tokenizer, data.documents, prepared.retriever);
   const { protocol } = environment;
   const teacher = data.world
-    // A question over two hops shares words with many documents: it finds its first one less often than
-    // the name in it does.
-    ? worldDemonstrator(data.world, protocol, { writesName: world.hops === 2 })
+    ? worldDemonstrator(data.world, protocol)
     : plainDemonstrator(data.documents, protocol, { closedShare: agent.warm_start.closed_share });
   return {
     data,

@@ -330,8 +330,8 @@ const warmStart = section("Supervised learning from a teacher's episodes, before
   from: optionalText(
     "Run whose warm start is taken instead of a new one: of the same data, tokenizer and sizes.",
   ),
-  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 2400 }),
-  batch_size: whole("Episodes per step.", { min: 1, max: 65_536, preset: 128 }),
+  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 3600 }),
+  batch_size: whole("Episodes per step.", { min: 1, max: 65_536, preset: 64 }),
   learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 2e-3 }),
   closed_share: real(
     "Share of the episodes that answer from memory (not for a world, where what is known decides).",
@@ -359,11 +359,10 @@ const agent = section("The agent: a policy that answers, and decides when to ret
     "bm25",
   ),
   index: optionalText("Run folder of the trained index (retriever index)."),
-  title_weight: whole("Times that a title counts (retriever bm25).", {
-    min: 1,
-    max: 100,
-    preset: 3,
-  }),
+  title_weight: real(
+    "w: scores are those of title and text and w − 1 times those of titles alone (retriever bm25).",
+    { min: 1, max: 100, preset: 2 },
+  ),
   noise: real("Probability that a retrieval gives a random document instead.", {
     min: 0,
     max: 1,

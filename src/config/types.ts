@@ -252,9 +252,9 @@ export interface WarmStartConfig {
    * Default: null.
    */
   readonly from: string | null;
-  /** Optimiser steps; 0 for none. Default: 2400. */
+  /** Optimiser steps; 0 for none. Default: 3600. */
   readonly steps: number;
-  /** Episodes per step. Default: 128. */
+  /** Episodes per step. Default: 64. */
   readonly batch_size: number;
   /** Highest learning rate. Default: 0.002. */
   readonly learning_rate: number;
@@ -282,7 +282,10 @@ export interface AgentConfig {
   readonly retriever: "index" | "bm25" | "exact" | "empty" | "random" | "oracle";
   /** Run folder of the trained index (retriever index). Default: null. */
   readonly index: string | null;
-  /** Times that a title counts (retriever bm25). Default: 3. */
+  /**
+   * w: scores are those of title and text and w − 1 times those of titles alone (retriever
+   * bm25). Default: 2.
+   */
   readonly title_weight: number;
   /** Probability that a retrieval gives a random document instead. Default: 0. */
   readonly noise: number;

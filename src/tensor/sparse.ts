@@ -47,6 +47,50 @@ export function sparseMatrix(matrix: SparseMatrix): SparseMatrix {
 }
 
 /**
+ * The rows of several matrices, one matrix below the other.
+ *
+ * @throws {ShapeError} If there is none, or their numbers of columns differ
+ * @example
+ * ```ts
+ * import { stackCsr } from "./sparse.ts";
+ * import { assertEquals } from "@std/assert";
+ * // [[0, 5]] above [[7, 0], [0, 9]]
+ * const stacked = stackCsr([
+ *   { rows: 1, cols: 2, offsets: Int32Array.of(0, 1), indices: Int32Array.of(1), values: Float32Array.of(5) },
+ *   {
+ *     rows: 2,
+ *     cols: 2,
+ *     offsets: Int32Array.of(0, 1, 2),
+ *     indices: Int32Array.of(0, 1),
+ *     values: Float32Array.of(7, 9),
+ *   },
+ * ]);
+ * assertEquals([...stacked.offsets], [0, 1, 2, 3]);
+ * assertEquals([...stacked.indices], [1, 0, 1]);
+ * assertEquals([...stacked.values], [5, 7, 9]);
+ * ```
+ */
+export function stackCsr(matrices: readonly SparseMatrix[]): SparseMatrix {
+  const cols = matrices.map((matrix) => matrix.cols);
+  if (!cols.length || cols.some((n) => n !== cols[0])) {
+    throw new ShapeError(`Cannot stack sparse matrices with ${cols.join(", ") || "no"} columns`);
+  }
+  const rows = matrices.reduce((n, matrix) => n + matrix.rows, 0);
+  const entries = matrices.reduce((n, { values }) => n + values.length, 0);
+  const offsets = new Int32Array(rows + 1);
+  const indices = new Int32Array(entries), values = new Float32Array(entries);
+  let row = 0, entry = 0;
+  for (const matrix of matrices) {
+    for (let r = 0; r <= matrix.rows; r++) offsets[row + r] = entry + matrix.offsets[r];
+    indices.set(matrix.indices, entry);
+    values.set(matrix.values, entry);
+    row += matrix.rows;
+    entry += matrix.values.length;
+  }
+  return { rows, cols: cols[0], offsets, indices, values };
+}
+
+/**
  * The transpose, in O(rows + cols + entries). The columns of each of its rows come in rising order.
  *
  * @example

@@ -3,6 +3,7 @@ import { documentText } from "../../data/document_text.ts";
 import type { Document } from "../../data/types.ts";
 import { ConfigError } from "../../errors.ts";
 import { bm25Index, bm25SearchBatch, loadTokenizer, trainStemTokenizer } from "../../text/mod.ts";
+import { type SparseMatrix, stackCsr } from "../../tensor/sparse.ts";
 import type { DocumentRetriever, RetrievedDocument } from "../retriever.ts";
 import { checkTop } from "./_answer_each.ts";
 
@@ -11,20 +12,22 @@ export interface Bm25RetrieverOptions {
   /** What is counted. With stems "songs" finds "song". Default `"stems"`. */
   readonly tokenize?: "stems" | "words";
   /**
-   * Times that a title counts, at least 1. Where documents speak of each other, more finds the one that is
-   * asked about rather than one that mentions it (as BM25F, with whole weights). Default 1.
+   * w ≥ 1: the score is BM25 of title and text as one, and w − 1 times that of the titles alone. Where
+   * documents speak of each other, more than 1 finds the one that is asked about rather than one that
+   * mentions it. Default 1.
    */
   readonly titleWeight?: number;
 }
 
 /**
- * BM25 over title and text, `bm25Index` with its defaults: the baseline of `evaluate-model`. The
+ * BM25 over title and text, `bm25Index` with its defaults: the baseline of `evaluate-model`. Titles may
+ * count more (like Elasticsearch's `most_fields`: fields are scored by themselves and added up). The
  * index is built at once. Documents that share no word with the query are not found. Scores are sums
  * of weights and have no unit.
  *
  * @param documents The corpus, in the order of its indices
  * @param options What is counted, and how often
- * @throws {ConfigError} If the weight of titles is no whole number of 1 or more
+ * @throws {ConfigError} If the weight of titles is no number of 1 or more
  * @example
  * ```ts
  * import { bm25Retriever } from "./bm25_retriever.ts";
@@ -44,24 +47,33 @@ export function bm25Retriever(
   options: Bm25RetrieverOptions = {},
 ): DocumentRetriever {
   const { tokenize = "stems", titleWeight = 1 } = options;
-  if (!(Number.isInteger(titleWeight) && titleWeight >= 1)) {
+  if (!(titleWeight >= 1 && Number.isFinite(titleWeight))) {
     throw new ConfigError([{
       key: "titleWeight",
-      message: `is ${titleWeight}; give a whole number of 1 or more`,
+      message: `is ${titleWeight}; give a number of 1 or more`,
     }]);
   }
-  const texts = documents.map((document) =>
-    `${`${document.title} `.repeat(titleWeight - 1)}${documentText(document)}`
-  );
+  const texts = documents.map(documentText);
   const tokenizer = loadTokenizer(trainStemTokenizer(texts, { stem: tokenize === "stems" }));
-  const matrix = bm25Index(tokenizer.encodeBatch(texts), tokenizer.vocabSize);
+  const V = tokenizer.vocabSize;
+  const ofTexts = bm25Index(tokenizer.encodeBatch(texts), V);
+  const hasTitles = titleWeight > 1;
+  // Row t has what term t weighs in the whole document, row V + t what it weighs in the title.
+  const matrix = hasTitles ? stackCsr([ofTexts, ofTitles(documents, titleWeight)]) : ofTexts;
+  function ofTitles(documents: readonly Document[], weight: number): SparseMatrix {
+    const titles = tokenizer.encodeBatch(documents.map(({ title }) => title));
+    const matrix = bm25Index(titles, V);
+    return { ...matrix, values: matrix.values.map((x) => (weight - 1) * x) };
+  }
   return {
     name: "bm25",
     scoreUnit: "BM25",
     // deno-lint-ignore require-await -- errors become rejections, as with every other retriever
     async retrieve(requests, top = 1): Promise<RetrievedDocument[][]> {
       checkTop(top);
-      const queries = tokenizer.encodeBatch(requests.map(({ query }) => query));
+      const queries = tokenizer.encodeBatch(requests.map(({ query }) => query)).map((tokens) =>
+        hasTitles ? [...tokens, ...Array.from(tokens, (t) => V + t)] : tokens
+      );
       return bm25SearchBatch(matrix, queries, top).map(({ docs, scores }) =>
         Array.from(docs, (doc, k) => ({ doc, score: scores[k] }))
       );

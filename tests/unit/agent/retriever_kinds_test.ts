@@ -1,5 +1,12 @@
 /** What each retriever does that the others don't. */
-import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertLess,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import {
   bm25Retriever,
   exactRetriever,
@@ -11,7 +18,7 @@ import {
   type RetrievedDocument,
 } from "../../../src/agent/mod.ts";
 import { type Document, type Query, syntheticDataset } from "../../../src/data/mod.ts";
-import { DataError } from "../../../src/errors.ts";
+import { ConfigError, DataError } from "../../../src/errors.ts";
 import { bestRank } from "../../../src/metric/mod.ts";
 import { BASELINES, rankWithBm25 } from "../../../src/recipe/evaluate_index.ts";
 import type { SearchResult } from "../../../src/retriever/searcher.ts";
@@ -53,6 +60,33 @@ Deno.test("bm25 ranks as the baseline of evaluate-model does, by stems and by wo
       bestRank(docsOf(found[i]).map((d) => ids[d]), q.docIds)
     );
     assertEquals(ranks, baselines[BASELINES[tokenize]]);
+  }
+});
+
+Deno.test("bm25 adds what titles score by themselves, w − 1 times", async () => {
+  const texts = ["Ida Brandt bakes.", "Nils Brandt met Ida. Ida bakes.", "A town."];
+  const documents = ["Ida Brandt", "Nils Brandt", "Ham"].map((title, i) => ({
+    docId: `d${i}`,
+    title,
+    text: texts[i],
+  }));
+  const ofTitles = documents.map((document) => ({ ...document, text: "" }));
+  const scores = async (of: Document[], query: string, titleWeight?: number) => {
+    const [found] = await bm25Retriever(of, { titleWeight }).retrieve([request(query)], 3);
+    return documents.map((_, d) => found.find(({ doc }) => doc === d)?.score ?? 0);
+  };
+  for (const query of ["Does Ida Brandt bake?", "Nils, Nils", "town"]) {
+    const [whole, titles] = [await scores(documents, query), await scores(ofTitles, query)];
+    for (const w of [1, 1.5, 4]) {
+      const sum = await scores(documents, query, w);
+      sum.forEach((x, d) => assertAlmostEquals(x, whole[d] + (w - 1) * titles[d], 1e-5));
+    }
+  }
+  // Who only mentions Ida twice is found before her, until her title counts.
+  const [alone, more] = [await scores(documents, "Ida"), await scores(documents, "Ida", 2)];
+  assert(alone[1] > alone[0] && more[0] > more[1]);
+  for (const titleWeight of [0.9, NaN, Infinity]) {
+    assertThrows(() => bm25Retriever(documents, { titleWeight }), ConfigError, `is ${titleWeight}`);
   }
 });
 

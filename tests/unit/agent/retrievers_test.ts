@@ -49,6 +49,7 @@ interface Subject {
 const chance = { named: "what is found is left to chance" };
 const SUBJECTS: Record<string, Subject> = {
   "bm25 of stems": { make: () => bm25Retriever(DOCUMENTS) },
+  "bm25 of stems and titles": { make: () => bm25Retriever(DOCUMENTS, { titleWeight: 2.5 }) },
   "bm25 of words": { make: () => bm25Retriever(DOCUMENTS, { tokenize: "words" }) },
   index: { make: async () => indexRetriever(await miniIndex(DOCUMENTS)) },
   exact: { make: () => exactRetriever(DOCUMENTS) },
@@ -236,6 +237,7 @@ for (const [name, { make, skip = {} }] of Object.entries(SUBJECTS)) {
 Deno.test("every kind of retriever has a name of its own, and a unit", async () => {
   const all = await Promise.all(Object.values(SUBJECTS).map(({ make }) => make()));
   assertEquals(all.map(({ name, scoreUnit }) => `${name}: ${scoreUnit}`), [
+    "bm25: BM25",
     "bm25: BM25",
     "bm25: BM25",
     "index: probability",

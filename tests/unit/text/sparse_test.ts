@@ -5,6 +5,7 @@ import {
   csrTimesDense,
   type SparseMatrix,
   sparseMatrix,
+  stackCsr,
   transposeCsr,
 } from "../../../src/tensor/sparse.ts";
 
@@ -39,6 +40,16 @@ Deno.test("transposing twice gives the matrix back, in rising column order", () 
     const matrix = csrOf(dense, dense[0].length);
     assertEquals(transposeCsr(transposeCsr(matrix)), matrix);
   }));
+});
+
+Deno.test("stacked matrices are the rows of all, one below the other", () => {
+  fc.assert(fc.property(matrices, fc.nat(6), (dense, at) => {
+    const cols = dense[0].length, parts = [dense.slice(0, at), dense.slice(at)];
+    assertEquals(stackCsr(parts.map((part) => csrOf(part, cols))), csrOf(dense, cols));
+  }));
+  const [two, three] = [csrOf([[1, 2]], 2), csrOf([[1, 2, 3]], 3)];
+  assertThrows(() => stackCsr([two, three]), ShapeError, "with 2, 3 columns");
+  assertThrows(() => stackCsr([]), ShapeError, "with no columns");
 });
 
 Deno.test("sparse products equal dense ones, transposed or not", () => {

@@ -64,7 +64,7 @@ Deno.test("bm25 ranks as the baseline of evaluate-model does, by stems and by wo
 });
 
 Deno.test("bm25 adds what titles score by themselves, w − 1 times", async () => {
-  const texts = ["Ida Brandt bakes.", "Nils Brandt met Ida. Ida bakes.", "A town."];
+  const texts = ["Ida Brandt bakes.", "Nils met Ida. Ida bakes for Ida, and Ida eats.", "A town."];
   const documents = ["Ida Brandt", "Nils Brandt", "Ham"].map((title, i) => ({
     docId: `d${i}`,
     title,
@@ -82,7 +82,7 @@ Deno.test("bm25 adds what titles score by themselves, w − 1 times", async () =
       sum.forEach((x, d) => assertAlmostEquals(x, whole[d] + (w - 1) * titles[d], 1e-5));
     }
   }
-  // Who only mentions Ida twice is found before her, until her title counts.
+  // Who mentions Ida often is found before her, until her title counts.
   const [alone, more] = [await scores(documents, "Ida"), await scores(documents, "Ida", 2)];
   assert(alone[1] > alone[0] && more[0] > more[1]);
   for (const titleWeight of [0.9, NaN, Infinity]) {

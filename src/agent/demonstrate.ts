@@ -94,6 +94,8 @@ interface Topic {
   readonly cost: number;
   readonly asked: Subject;
   readonly path: readonly Relation[];
+  /** Whether a guess is as good as a retrieval for what is unknown. */
+  readonly showsGuess: boolean;
 }
 
 /** An episode, and its first choice between two equally good moves: whether it looked something up. */
@@ -117,8 +119,10 @@ const DEAR = 0.5;
  * entities, lessons are about ones that are invented for them: of these there are too many to be
  * remembered, so that not to know something has to be recognised.
  *
- * Where a retrieval is dear, it shows both ways for what is unknown too: looked up, and guessed. What pays
- * at which price is for the policy to find out, and it could not if it had never seen a guess.
+ * Where a retrieval is dear, it shows both ways for what is unknown too in every second lesson: looked up,
+ * and guessed. What pays at which price is for the policy to find out, and it could not if it had never
+ * seen a guess. A guess is shown less often than an answer from memory: a policy that begins without a
+ * difference between known and unknown there gives up retrieving on both before it finds one.
  *
  * Over two hops it writes the entity between the hops, from memory or from the document, before it goes
  * on: that is the query of the second retrieval.
@@ -168,7 +172,9 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
     let last: LessonValue | undefined;
     lesson.path.forEach((relation, hop) => {
       const knows = isKnown(subject);
-      const isOpen = knows || lesson.cost >= DEAR;
+      const isOpen = knows || lesson.showsGuess;
+      // At such a price nothing is settled, whatever is shown.
+      script.isUndecided = script.canRetrieve && lesson.cost >= DEAR;
       if (script.canRetrieve && (!isOpen || looksUp())) {
         const stated = new Map<Relation, LessonValue>();
         script.retrieve({
@@ -199,7 +205,8 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
       const named = subjectOf(facts[chain[0]].entity), asked = varied(named, random);
       const wordings = questionWordings(asked.name, path);
       const query = asked === named ? question.query : wordings[random.int(wordings.length)];
-      const lesson: Topic = { query, cost, asked, path };
+      const showsGuess = cost >= DEAR && random.int(2) === 0;
+      const lesson: Topic = { query, cost, asked, path, showsGuess };
       const { text, chosen } = show(lesson, random);
       return chosen === undefined ? [text] : [text, show(lesson, random, !chosen).text];
     },

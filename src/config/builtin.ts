@@ -102,8 +102,10 @@ num_heads: 4
 defaults:
   - train/agent_grpo
 agent:
-  costs: [0.1, 0, 0.05, 0.3, 0.6, 0.9, 1.2]
-  iterations: 200
+  costs: [0.1, 0, 0.3, 0.6, 1.2]
+  warm_start:
+    steps: 4500
+  iterations: 150
 `,
   "train/agent_grpo": `# yaml-language-server: $schema=../schema.json
 # An agent in the oracle world that learns when to retrieve, by GRPO.

@@ -375,6 +375,29 @@ Deno.test("what is known is shown both ways, which part at the first choice; wha
   }
 });
 
+Deno.test("where a retrieval is dear, every second lesson about the unknown shows a guess too", () => {
+  const { world, queries } = DATASETS[1], protocol = protocolOf(2);
+  const demonstrator = worldDemonstrator(world, protocol);
+  const asked = queries.train.filter(({ chain: [f] }) =>
+    world.entities[world.facts[f].entity].part === "unknown"
+  );
+  let guesses = 0;
+  const count = 400;
+  for (let step = 0; step < count; step++) {
+    const question = asked[step % asked.length];
+    const shown = demonstrator.demonstrate(question, 0.6, randomOf(step));
+    const documents = shown.map((text) => parse(text, protocol).documents.length).toSorted();
+    assertEquals(documents, shown.length === 2 ? [0, 1] : [1]);
+    guesses += Number(shown.length === 2);
+    // Whether it pays is for the policy to find out: the first choice is none to be replayed.
+    for (const { isTied } of shown) assertEquals(isTied[0], 1);
+    for (const { isTied } of demonstrator.demonstrate(question, 0.4, randomOf(step))) {
+      assertEquals(isTied[0], 0);
+    }
+  }
+  assertShare(guesses, count, 0.5, "lessons with a guess");
+});
+
 Deno.test("a lesson depends on its stream alone", () => {
   const { world, queries } = DATASETS[2], demonstrator = worldDemonstrator(world, protocolOf(2));
   const lesson = (step: number) =>

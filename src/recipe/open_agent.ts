@@ -78,7 +78,7 @@ export interface OpenedAgent extends AsyncDisposable {
   /** Where it writes. */
   readonly slots: PolicySlots;
   /**
-   * Ask it one question.
+   * Ask it one question. Several that are asked at once are answered one after the other.
    *
    * @throws {DataError} If the question is blank
    */
@@ -203,6 +203,8 @@ export async function openAgent(
     policyRules(environment.protocol, config.agent.temperature),
     { executor, slots: count },
   );
+  /** The last question: the slots are for one at a time. */
+  let asking: Promise<unknown> = Promise.resolve();
   return {
     run,
     config,
@@ -215,24 +217,26 @@ export async function openAgent(
       if (!(cost >= 0 && Number.isFinite(cost))) {
         throw new ConfigError([{ key: "cost", message: `is ${cost}; give a price of 0 or more` }]);
       }
-      const began = performance.now();
       const query = { queryId: "question", query: question, docIds: [], answers: [] };
-      const [trajectory] = await rollout(
-        slots,
-        environment,
-        [{ question: query, cost, episode: 0 }],
-        {
-          seed: seed ?? 0,
-          isGreedy: seed === undefined,
-          top,
-        },
-      );
+      const play = async (): Promise<{ trajectory: Trajectory; milliseconds: number }> => {
+        const began = performance.now();
+        const [trajectory] = await rollout(
+          slots,
+          environment,
+          [{ question: query, cost, episode: 0 }],
+          { seed: seed ?? 0, isGreedy: seed === undefined, top },
+        );
+        return { trajectory, milliseconds: performance.now() - began };
+      };
+      const asked = asking.then(play);
+      asking = asked.catch(() => {});
+      const { trajectory, milliseconds } = await asked;
       return {
         answer: trajectory.answer,
         steps: stepsOf(trajectory, environment),
         retrievals: trajectory.retrievals.length,
         cost,
-        milliseconds: performance.now() - began,
+        milliseconds,
         trajectory,
       };
     },

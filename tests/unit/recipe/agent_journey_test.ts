@@ -358,6 +358,16 @@ Deno.test("an agent that was trained is asked, and measured", (t) =>
       );
     });
 
+    await step("questions asked at once are answered as one by one", async () => {
+      await using agent = await openAgent(run);
+      const seeds = [1, 2, 3], alone: unknown[] = [];
+      for (const seed of seeds) alone.push((await agent.ask(question, { seed })).trajectory);
+      const refused = assertRejects(() => agent.ask(" "), DataError);
+      const asked = await Promise.all(seeds.map((seed) => agent.ask(question, { seed })));
+      assertEquals(asked.map(({ trajectory }) => trajectory), alone);
+      await refused;
+    });
+
     await step("what can't be asked is refused by name", async () => {
       await using agent = await openAgent(run);
       for (const blank of ["", "  \n"]) {

@@ -19,11 +19,8 @@ import { type Demonstration, demonstrationModel } from "../train/demonstration_m
 import { type ProgressReporter, silentProgress } from "../train/progress.ts";
 import { tensorsOf } from "../train/text_model.ts";
 import { type EvaluationRecord, trainModel } from "../train/train_model.ts";
-import {
-  type ScoredTrajectory,
-  trainPolicy,
-  type TrainPolicyResult,
-} from "../train/train_policy.ts";
+import type { ScoredTrajectory } from "../train/score_trajectories.ts";
+import { trainPolicy, type TrainPolicyResult } from "../train/train_policy.ts";
 import { oracleOf, type WorldOracle } from "./agent_oracle.ts";
 import {
   type AgentEvaluation,

@@ -33,9 +33,15 @@ export {
 export {
   actionRewards,
   type GrpoNormalization,
+  type JudgedText,
+  openTrajectoryScorer,
+  type ScoredTrajectory,
+  type TrajectoryScorer,
+  type TrajectoryScorerOptions,
+} from "./score_trajectories.ts";
+export {
   isDegenerate,
   type PolicyRecord,
-  type ScoredTrajectory,
   trainPolicy,
   type TrainPolicyOptions,
   type TrainPolicyResult,

@@ -2,14 +2,12 @@
 import {
   type AgentEnvironment,
   openPolicySlots,
-  outcomeOf,
   policyBatchOf,
   policyRules,
   type PolicySlots,
   type PolicyText,
   type RewardWeights,
   rollout,
-  terminalReward,
   type Trajectory,
 } from "../agent/mod.ts";
 import type { Query } from "../data/types.ts";
@@ -20,18 +18,13 @@ import { adamw, type ScheduleConfig, scheduleFactor } from "../optim/mod.ts";
 import {
   explainedVariance,
   fixedLengthWeights,
-  generalizedAdvantages,
-  groupAdvantages,
-  leaveOneOut,
   nextKlCoefficient,
   sequenceMeanWeights,
   tokenMeanWeights,
-  whiten,
 } from "../rl/mod.ts";
 import {
   createTrainStep,
   type Executor,
-  type HostTensors,
   type JsonValue,
   Optimizer,
   ParameterStore,
@@ -40,22 +33,25 @@ import {
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import { randomStream } from "../tensor/random.ts";
 import { type Demonstration, demonstrationModel } from "./demonstration_model.ts";
+import { partsByLength } from "./parts_by_length.ts";
 import { type GuardLimits, PolicyGuard } from "./policy_guard.ts";
 import {
   type PolicyAlgorithm,
   type PolicyLossOptions,
   policyLossProgram,
   policyParamSpecs,
-  scoringProgram,
 } from "./policy_program.ts";
+import {
+  actionRewards,
+  type GrpoNormalization,
+  openTrajectoryScorer,
+  type ScoredTrajectory,
+} from "./score_trajectories.ts";
 import { type ProgressReporter, silentProgress } from "./progress.ts";
 import { type CheckpointPlan, type Ending, endingOf, resumeFrom } from "./session.ts";
 import { shuffledEpochs } from "./shuffled_epochs.ts";
 import { tensorsOf } from "./text_model.ts";
 import type { EvaluationRecord } from "./train_model.ts";
-
-/** How the actions of a GRPO batch are weighted. */
-export type GrpoNormalization = "grpo" | "dr_grpo";
 
 /** One line of the log. Each figure is explained in docs/metrics.md. */
 export interface PolicyRecord {
@@ -107,24 +103,6 @@ export interface PolicyRecord {
   readonly rollout_seconds: number;
   /** Seconds of training so far. */
   readonly seconds: number;
-}
-
-/** Trajectories of an iteration with what was made of them. */
-export interface ScoredTrajectory {
-  /** The episode. */
-  readonly trajectory: Trajectory;
-  /** What it earned. */
-  readonly return: number;
-  /** [T] reward of each action. */
-  readonly rewards: Float64Array;
-  /** [T] advantage of each action. */
-  readonly advantages: Float64Array;
-  /** [T] log-probability under the reference. */
-  readonly referenceLogProbs: Float32Array;
-  /** [T+1] values, the last one behind the last action (PPO). */
-  readonly values?: Float64Array;
-  /** [T] targets of the values (PPO). */
-  readonly returns?: Float64Array;
 }
 
 /** What to train, in what, and how. */
@@ -250,23 +228,6 @@ export function isDegenerate({ tokens, actions }: PolicyText): boolean {
   return false;
 }
 
-/**
- * Reward of each action: the price on each retrieval, the terminal reward on the last action. Without an
- * end there is no terminal reward.
- */
-export function actionRewards(
-  trajectory: Trajectory,
-  reward: Omit<RewardWeights, "cost">,
-): Float64Array {
-  const { actions, retrievals, cost, isTruncated } = trajectory;
-  const rewards = new Float64Array(actions.length);
-  for (const { action } of retrievals) rewards[action] -= cost;
-  if (!isTruncated) {
-    rewards[actions.length - 1] += terminalReward(outcomeOf(trajectory), { ...reward, cost });
-  }
-  return rewards;
-}
-
 interface SavedState {
   readonly identity?: string;
   readonly seconds: number;
@@ -280,18 +241,6 @@ interface SavedState {
 
 const mean = (values: readonly number[]): number =>
   values.length ? values.reduce((a, b) => a + b, 0) / values.length : 0;
-
-/** Numbers of items, dealt out by length, so that rows of one part need little padding. */
-function partsByLength(
-  chosen: readonly number[],
-  rows: number,
-  length: (i: number) => number,
-): number[][] {
-  const sorted = chosen.toSorted((a, b) => length(a) - length(b) || a - b);
-  const count = Math.ceil(sorted.length / rows), size = Math.ceil(sorted.length / count);
-  return Array.from({ length: count }, (_, i) => sorted.slice(i * size, (i + 1) * size))
-    .filter((part) => part.length);
-}
 
 /** The parameters of a policy in a store to be trained: those of a model, and a value head if asked for. */
 function storeOf(
@@ -383,7 +332,20 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   await options.onStart?.(step);
 
   const specs = store.specs;
-  const scores = await executor.compile(scoringProgram(model.config, specs, rules));
+  const scorer = await openTrajectoryScorer({
+    executor,
+    config: model.config,
+    specs,
+    rules,
+    endToken: environment.protocol.ids.end,
+    reward,
+    algorithm,
+    normalization,
+    groupSize: G,
+    gamma,
+    lambda,
+    rows: 2 * rows,
+  });
   const train = await createTrainStep(
     executor,
     policyLossProgram(model.config, specs, rules, { ...options.loss, algorithm }),
@@ -407,81 +369,9 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   });
   let kept = keep();
 
+  const returnOf = (trajectory: Trajectory): number =>
+    actionRewards(trajectory, reward).reduce((a, b) => a + b, 0);
   const questionAt = shuffledEpochs(questions, { seed, stream: "agent/questions" });
-
-  /** What some parameters say about texts: log-probabilities, and values where there is a head. */
-  const score = async (
-    params: HostTensors,
-    texts: readonly PolicyText[],
-  ): Promise<{ logProbs: Float32Array; values?: Float32Array }[]> => {
-    const found: { logProbs: Float32Array; values?: Float32Array }[] = Array(texts.length);
-    const length = (i: number): number => texts[i].tokens.length;
-    for (const part of partsByLength(texts.map((_, i) => i), 2 * rows, length)) {
-      const { inputs, lengths } = batchOf(part.map((i) => texts[i]));
-      const { logProbs, values } = await scores.run({ ...params, ...inputs });
-      let at = 0;
-      part.forEach((i, k) => {
-        const end = at + lengths[k];
-        found[i] = {
-          logProbs: (logProbs.data as Float32Array).slice(at, end),
-          values: values && (values.data as Float32Array).slice(at, end),
-        };
-        at = end;
-      });
-    }
-    return found;
-  };
-
-  /** Advantages of a batch whose episodes of one question stand together. */
-  const scoreTrajectories = async (played: readonly Trajectory[]): Promise<ScoredTrajectory[]> => {
-    const rewards = played.map((trajectory) => actionRewards(trajectory, reward));
-    const earned = rewards.map((all) => all.reduce((a, b) => a + b, 0));
-    const references = await score(reference, played);
-    const common = played.map((trajectory, i) => ({
-      trajectory,
-      return: earned[i],
-      rewards: rewards[i],
-      referenceLogProbs: references[i].logProbs,
-    }));
-    if (!hasValues) {
-      const relative = algorithm === "reinforce"
-        ? leaveOneOut
-        : (group: number[]) =>
-          groupAdvantages(group, { scale: normalization === "grpo" ? "std" : "none" });
-      const advantages = Array.from(
-        { length: played.length / G },
-        (_, q) => Array.from(relative(earned.slice(q * G, (q + 1) * G))),
-      ).flat();
-      return common.map((scored, i) => ({
-        ...scored,
-        advantages: new Float64Array(scored.rewards.length).fill(advantages[i]),
-      }));
-    }
-    // Values start from what episodes earn at first, and not from 0.
-    if (optimizer.updates === 0) store.params[VALUE_BIAS].data[0] = mean(earned);
-    // One state more than there are actions: what is behind a cut counts.
-    const { ids } = environment.protocol;
-    const states = await score(
-      store.params,
-      played.map(({ tokens, actions, mayRetrieve }) => ({
-        tokens: [...tokens, ids.end],
-        actions: [...actions, tokens.length],
-        mayRetrieve: [...mayRetrieve, 0],
-      })),
-    );
-    const estimated = played.map(({ isTruncated }, i) => {
-      const values = Float64Array.from(states[i].values!);
-      if (!isTruncated) values[values.length - 1] = 0;
-      return { values, ...generalizedAdvantages({ rewards: rewards[i], values, gamma, lambda }) };
-    });
-    const white = whiten(estimated.flatMap(({ advantages }) => [...advantages]));
-    let at = 0;
-    return common.map((scored, i) => {
-      const { values, returns } = estimated[i];
-      const advantages = white.slice(at, at += returns.length);
-      return { ...scored, advantages, values, returns };
-    });
-  };
 
   const weightsOf = (lengths: readonly number[]): Float64Array =>
     algorithm !== "grpo"
@@ -570,7 +460,11 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     }).flat();
     const played = await rollout(slots, environment, requests, { seed });
     const rolledOut = performance.now();
-    const scored = await scoreTrajectories(played);
+    // Values start from what episodes earn at first, and not from 0.
+    if (hasValues && optimizer.updates === 0) {
+      store.params[VALUE_BIAS].data[0] = mean(played.map(returnOf));
+    }
+    const scored = await scorer.score(played, { params: store.params, reference });
     await options.onTrajectories?.(step + 1, scored);
 
     const learningRate = options.learningRate * rateFactor *
@@ -593,7 +487,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
       answer === undefined ? 0 : exactMatch(answer, question.answers)
     );
     const right = played.filter((_, i) => isRight[i]).slice(0, WATCHED);
-    const after = await score(store.params, right);
+    const after = await scorer.judge(store.params, right);
     const before = mean(right.flatMap((t) => mean([...t.behaviorLogProbs])));
     const now = mean(after.flatMap(({ logProbs }) => mean([...logProbs])));
     const statistic = (name: string): number => mean(all.map((s) => s[name] ?? 0));
@@ -738,6 +632,6 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     };
   } finally {
     progress.done();
-    await Promise.all([train.dispose(), scores.dispose(), slots.dispose(), learn?.dispose()]);
+    await Promise.all([train.dispose(), scorer.dispose(), slots.dispose(), learn?.dispose()]);
   }
 }

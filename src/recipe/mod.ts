@@ -117,8 +117,8 @@ export {
   type RunLocation,
   RUNS_ROOT,
 } from "./run_folder.ts";
+export { AGENT_FILES } from "./agent_files.ts";
 export {
-  AGENT_FILES,
   evaluationOptions,
   measurePolicy,
   trainAgent,

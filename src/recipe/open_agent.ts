@@ -17,7 +17,7 @@ import { isDecoder } from "../model/mod.ts";
 import { executorOf } from "./executor_of.ts";
 import { environmentOf, prepareRetriever } from "./prepare_agent.ts";
 import { latestRun, openRunFolder, type RunFolder, type RunLocation } from "./run_folder.ts";
-import { AGENT_FILES } from "./train_agent.ts";
+import { AGENT_FILES } from "./agent_files.ts";
 
 /** A document as a retrieval showed it. */
 export interface ShownDocument extends Document {

@@ -1,26 +1,17 @@
 /** The agent journey: warm start by a teacher, then policy optimisation on its own episodes. @module */
 import { createHash } from "node:crypto";
 import { join } from "@std/path";
-import {
-  type Lesson,
-  openPolicySlots,
-  policyRules,
-  type PolicySlotsOptions,
-} from "../agent/mod.ts";
+import { openPolicySlots, policyRules, type PolicySlotsOptions } from "../agent/mod.ts";
 import type { ResolvedConfig } from "../config/mod.ts";
 import { isThere, makeFolder, writeAtomically } from "../data/mod.ts";
-import { CheckpointError } from "../errors.ts";
-import { loadModel, type PretrainedModel, saveModel } from "../hub/mod.ts";
+import { type PretrainedModel, saveModel } from "../hub/mod.ts";
 import type { DecoderModel } from "../model/mod.ts";
-import { adamw } from "../optim/mod.ts";
-import type { Executor } from "../runtime/mod.ts";
-import { randomStream } from "../tensor/random.ts";
-import { type Demonstration, demonstrationModel } from "../train/demonstration_model.ts";
 import { type ProgressReporter, silentProgress } from "../train/progress.ts";
-import { tensorsOf } from "../train/text_model.ts";
-import { type EvaluationRecord, trainModel } from "../train/train_model.ts";
+import type { EvaluationRecord } from "../train/train_model.ts";
 import type { ScoredTrajectory } from "../train/score_trajectories.ts";
 import { trainPolicy, type TrainPolicyResult } from "../train/train_policy.ts";
+import { AGENT_FILES } from "./agent_files.ts";
+import { replaySource } from "./agent_lessons.ts";
 import { oracleOf, type WorldOracle } from "./agent_oracle.ts";
 import {
   type AgentEvaluation,
@@ -31,21 +22,8 @@ import {
 import { executorOf } from "./executor_of.ts";
 import { loadAgentData, prepareAgent, type PreparedAgent } from "./prepare_agent.ts";
 import { openRun } from "./open_run.ts";
-import { type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
-import { RUN_FILES } from "./run_files.ts";
-
-/** Files of an agent's run besides those of `RunFolder`. */
-export const AGENT_FILES = {
-  /** The policy in Hugging Face layout. */
-  policy: "policy",
-  /** The policy after the warm start. */
-  warmStart: "warm_start",
-  warmCheckpoints: "checkpoints/warm_start",
-  checkpoints: "checkpoints/policy",
-  trajectories: "trajectories",
-  documents: RUN_FILES.documents,
-  evaluation: RUN_FILES.evaluation,
-} as const;
+import type { MetricsLog, RunFolder } from "./run_folder.ts";
+import { takeWarmStart, warmStart } from "./warm_start.ts";
 
 /** Who watches, and who may stop it. */
 export interface TrainAgentOptions {
@@ -71,99 +49,6 @@ export interface TrainAgentResult {
   readonly before?: AgentEvaluation;
   /** Evaluation of the policy on the dev part. */
   readonly evaluation?: AgentEvaluation;
-}
-
-/** Parts of a step of the warm start: short episodes apart from long ones, so that little is padded. */
-const PARTS = 3;
-
-/**
- * Ends of `parts` stretches of rising lengths, cut so that as little as possible is padded:
- * best[p][n] = min over m of best[p − 1][m] + (n − m) · length[n − 1].
- */
-function cutsOf(lengths: readonly number[], parts: number): number[] {
-  const N = lengths.length;
-  let best = Array.from({ length: N + 1 }, (_, n) => ({
-    size: n ? n * lengths[n - 1] : 0,
-    cuts: [n],
-  }));
-  for (let p = 1; p < parts; p++) {
-    best = best.map((whole, n) => {
-      let least = whole;
-      for (let m = p; m < n; m++) {
-        const size = best[m].size + (n - m) * lengths[n - 1];
-        if (size < least.size) least = { size, cuts: [...best[m].cuts, n] };
-      }
-      return least;
-    });
-  }
-  return best[N].cuts;
-}
-
-/** Lessons of a step, in parts by length: a pure function of the step's number. */
-function drawLessons(
-  { teacher, lessons }: PreparedAgent,
-  { seed, agent: { costs } }: ResolvedConfig,
-  { stream, step, size }: { stream: string; step: number; size: number },
-): Lesson[][] {
-  const random = randomStream({ seed, stream, step });
-  const texts: Lesson[] = [];
-  while (texts.length < size) {
-    const question = lessons[random.int(lessons.length)];
-    texts.push(...teacher.demonstrate(question, costs[random.int(costs.length)], random));
-  }
-  texts.length = size;
-  texts.sort((a, b) => a.tokens.length - b.tokens.length);
-  const cuts = cutsOf(texts.map(({ tokens }) => tokens.length), PARTS);
-  return cuts.map((end, p) => texts.slice(cuts[p - 1] ?? 0, end));
-}
-
-/** Lessons of the warm start. A step takes the mean over its parts, so that each choice counts alike. */
-function lessonSource(
-  agent: PreparedAgent,
-  config: ResolvedConfig,
-): { batch(index: number, size: number): readonly Demonstration[] } {
-  let held: { step: number; parts: Demonstration[][] } | undefined;
-  return {
-    batch(index, size): readonly Demonstration[] {
-      const step = Math.floor(index / PARTS);
-      if (held?.step !== step) {
-        const parts = drawLessons(agent, config, {
-          stream: "agent/lessons",
-          step,
-          size: PARTS * size,
-        });
-        const choices = parts.flat().reduce((sum, { actions }) => sum + actions.length, 0);
-        const weight = PARTS / choices;
-        const weighted = parts.map((part) =>
-          part.map(({ tokens, actions, mayRetrieve }) => ({ tokens, actions, mayRetrieve, weight }))
-        );
-        // Of very few texts there may be fewer parts; one of them counts nothing a second time.
-        while (weighted.length < PARTS) weighted.push([{ ...weighted[0][0], weight: 0 }]);
-        held = { step, parts: weighted };
-      }
-      return held.parts[index % PARTS];
-    },
-  };
-}
-
-/**
- * Lessons that are replayed while the policy is optimised. Choices between equally good moves are left
- * out: they are what the policy is to find out by itself.
- */
-function replaySource(
-  agent: PreparedAgent,
-  config: ResolvedConfig,
-): ((step: number) => readonly (readonly Demonstration[])[]) | undefined {
-  const size = config.agent.lessons;
-  if (size === 0) return undefined;
-  return (step) => {
-    const parts = drawLessons(agent, config, { stream: "agent/replay", step, size });
-    const choices = parts.flat().reduce(
-      (sum, { isTied }) => sum + Array.from(isTied).filter((tied) => !tied).length,
-      0,
-    );
-    return parts.map((part) => part.map((lesson) => ({ ...lesson, weight: 1 / choices })));
-  };
 }
 
 /** What the parameters of a run mean. */
@@ -243,115 +128,6 @@ export async function measurePolicy(
   } finally {
     await slots.dispose();
   }
-}
-
-/** The policy after its warm start: trained now, or by an earlier session. */
-async function warmStart(
-  agent: PreparedAgent,
-  config: ResolvedConfig,
-  run: RunFolder,
-  options: {
-    executor: Executor;
-    progress: ProgressReporter;
-    signal?: AbortSignal;
-    identity: string;
-    openLog: (phase: string, step: number) => Promise<MetricsLog>;
-    /** That of another run, where it was read before. */
-    taken?: WarmStart;
-  },
-): Promise<Partial<WarmStart> & { seconds: number }> {
-  const { start, environment } = agent, { warm_start: warm } = config.agent;
-  const folder = run.file(AGENT_FILES.warmStart);
-  const save = async (policy: DecoderModel, seconds: number): Promise<void> => {
-    await makeFolder(folder);
-    await writeAtomically(join(folder, WARM_START_FILE), `${JSON.stringify({ seconds })}\n`);
-    await saveModel(folder, { ...start, ...policy });
-  };
-  if (await isThere(join(folder, "config.json"))) return await loadWarmStart(folder, start);
-  if (warm.from !== null) {
-    const taken = options.taken ?? await takeWarmStart(warm.from, start);
-    await save(taken.policy, taken.seconds);
-    options.progress.message(`warm start of ${warm.from}`);
-    return taken;
-  }
-  let log: MetricsLog | undefined;
-  const subject = demonstrationModel(start, policyRules(environment.protocol), config);
-  const { store, ended, seconds } = await trainModel<Demonstration>({
-    model: subject,
-    executor: options.executor,
-    examples: lessonSource(agent, config),
-    seed: config.seed,
-    rule: adamw({ beta2: 0.98, weightDecay: 0.01 }),
-    learningRate: warm.learning_rate,
-    schedule: {
-      kind: "linear",
-      warmupSteps: Math.ceil(warm.steps / 20),
-      totalSteps: Math.max(1, warm.steps),
-      minFactor: 0.1,
-    },
-    steps: warm.steps,
-    batchSize: Math.max(1, Math.ceil(warm.batch_size / PARTS)),
-    accumulate: PARTS,
-    clipNorm: 1,
-    logEvery: 20,
-    checkpoints: {
-      folder: run.file(AGENT_FILES.warmCheckpoints),
-      every: 200,
-      keepLast: 1,
-      resume: config.agent.resume !== null,
-      identity: options.identity,
-    },
-    onStart: async (step) => {
-      log = await options.openLog("warm start", step);
-    },
-    log: (record) => log!.append({ phase: "warm start", ...record }),
-    progress: options.progress,
-    signal: options.signal,
-  });
-  if (ended === "interrupted") return { seconds };
-  const policy: DecoderModel = { config: start.config, tensors: tensorsOf(store) };
-  await save(policy, seconds);
-  return { policy, seconds };
-}
-
-/** A policy after its warm start, and how long that took. */
-interface WarmStart {
-  readonly policy: DecoderModel;
-  readonly seconds: number;
-}
-
-/** How long a warm start took. */
-const WARM_START_FILE = "warm_start.json";
-
-/**
- * A policy after its warm start.
- *
- * @throws {CheckpointError} If there is none, or its sizes or tokenizer are not those of `start`
- */
-async function loadWarmStart(
-  folder: string,
-  start: PreparedAgent["start"],
-): Promise<WarmStart> {
-  if (!await isThere(join(folder, "config.json"))) {
-    throw new CheckpointError(
-      `Cannot take the warm start of ${folder}: there is none. Name the folder of a run of train-agent`,
-    );
-  }
-  const { config, tensors, tokenizerJson } = await loadModel(folder);
-  const key = (...what: unknown[]): string => JSON.stringify(what);
-  if (key(config, tokenizerJson) !== key(start.config, start.tokenizerJson)) {
-    throw new CheckpointError(
-      `Cannot take the warm start of ${folder}: it has another tokenizer or other sizes. Give the data, ` +
-        "seed and agent.policy that it was made with",
-    );
-  }
-  const { seconds } = JSON.parse(await Deno.readTextFile(join(folder, WARM_START_FILE)));
-  return { policy: { config, tensors } as DecoderModel, seconds };
-}
-
-/** The warm start of another run. */
-async function takeWarmStart(from: string, start: PreparedAgent["start"]): Promise<WarmStart> {
-  return await loadWarmStart((await openRunFolder(from)).file(AGENT_FILES.warmStart), start);
 }
 
 /**

@@ -137,7 +137,7 @@ agent:
     steps: 3000
   learning_rate: 1e-4
   lessons: 128
-  iterations: 40
+  iterations: 50
 `,
   "train/demo": `# yaml-language-server: $schema=../schema.json
 # The demo: the synthetic documents and a small model, done in a minute.

@@ -211,7 +211,7 @@ export interface PreparedAgent extends AsyncDisposable {
   readonly base: DocumentRetriever;
   /** Shows how questions are answered. */
   readonly teacher: Demonstrator;
-  /** Questions of the teacher: over two hops also those over one. */
+  /** Questions to learn from, by a teacher and by reward: over two hops also those over one. */
   readonly lessons: readonly Query[];
 }
 

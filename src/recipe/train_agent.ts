@@ -160,7 +160,7 @@ export async function trainAgent(
     : await takeWarmStart(from, agent.start);
   const run = await openRun(config, data.documents, { key: "agent.resume", run: choices.resume });
   preparing.message(`run folder ${run.path}`);
-  const questions = (data.queries.train ?? []).filter(({ answers }) => answers.length);
+  const { lessons: questions } = agent;
   const dev = (data.queries.dev ?? []).filter(({ answers }) => answers.length);
   const oracle = await oracleOf([...questions, ...dev], { config, data, base: agent.base });
   const { slots, temperature } = choices;

@@ -103,8 +103,6 @@ defaults:
   - train/agent_grpo
 agent:
   costs: [0.1, 0, 0.3, 0.6, 1.2]
-  warm_start:
-    steps: 4500
   iterations: 150
 `,
   "train/agent_grpo": `# yaml-language-server: $schema=../schema.json

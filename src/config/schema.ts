@@ -330,7 +330,7 @@ const warmStart = section("Supervised learning from a teacher's episodes, before
   from: optionalText(
     "Run whose warm start is taken instead of a new one: of the same data, tokenizer and sizes.",
   ),
-  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 3600 }),
+  steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 4500 }),
   batch_size: whole("Episodes per step.", { min: 1, max: 65_536, preset: 64 }),
   learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 2e-3 }),
   closed_share: real(

@@ -252,7 +252,7 @@ export interface WarmStartConfig {
    * Default: null.
    */
   readonly from: string | null;
-  /** Optimiser steps; 0 for none. Default: 3600. */
+  /** Optimiser steps; 0 for none. Default: 4500. */
   readonly steps: number;
   /** Episodes per step. Default: 64. */
   readonly batch_size: number;

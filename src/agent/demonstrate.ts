@@ -94,7 +94,7 @@ interface Topic {
   readonly cost: number;
   readonly asked: Subject;
   readonly path: readonly Relation[];
-  /** Whether a guess is as good as a retrieval for what is unknown. */
+  /** Whether what is unknown is guessed, too. */
   readonly showsGuess: boolean;
 }
 
@@ -119,7 +119,7 @@ const DEAR = 0.5;
  * entities, lessons are about ones that are invented for them: of these there are too many to be
  * remembered, so that not to know something has to be recognised.
  *
- * Where a retrieval is dear, it shows both ways for what is unknown too in every second lesson: looked up,
+ * Where a retrieval is dear, it shows both ways for what is unknown too in half of the lessons: looked up,
  * and guessed. What pays at which price is for the policy to find out, and it could not if it had never
  * seen a guess. A guess is shown less often than an answer from memory: a policy that begins without a
  * difference between known and unknown there gives up retrieving on both before it finds one.

@@ -1,5 +1,5 @@
 /** A policy that writes into slots and chooses what it writes. @module */
-import { type DecoderSlotsOptions, openDecoderSlots } from "../generate/mod.ts";
+import { checkReads, type DecoderSlotsOptions, openDecoderSlots } from "../generate/mod.ts";
 import { type DecoderModel, policyChoices, type PolicyRules } from "../model/mod.ts";
 import { named } from "../tensor/axes.ts";
 
@@ -39,12 +39,15 @@ export interface PolicySlots {
   readonly count: number;
   /** Most tokens of a text. */
   readonly maxLength: number;
+  /** Whether it also chooses without a retrieval, as a gate needs it. */
+  readonly hasOther: boolean;
   /**
    * Read and choose. Turns of similar length are read together, so that little is padded.
    *
    * @param turns Of different slots
    * @returns The choice of each, in their order
-   * @throws {ShapeError} If there is no such slot, no token or no such token, or a text becomes too long
+   * @throws {ShapeError} If a slot comes twice or does not exist, a turn has no token or one that does not
+   *   exist, or a text becomes too long; nothing was read then
    */
   choose(turns: readonly PolicyTurn[]): Promise<PolicyChoice[]>;
   /** Empty a slot. */
@@ -148,7 +151,10 @@ export async function openPolicySlots(
   return {
     count: options.slots,
     maxLength: slots.maxLength,
+    hasOther,
     async choose(turns): Promise<PolicyChoice[]> {
+      // Before anything is read, so that a failure leaves all slots as they were.
+      checkReads(turns.map(({ slot }) => slot), turns.map(({ tokens }) => tokens), slots);
       const choices: PolicyChoice[] = Array(turns.length);
       for (const group of similarLengths(turns)) {
         const made = await read(group.map((i) => turns[i]));

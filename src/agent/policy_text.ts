@@ -16,7 +16,7 @@ export interface PolicyText {
 
 /** A teacher's episode. */
 export interface Lesson extends PolicyText {
-  /** [T] 1 where another choice was as good. */
+  /** [T] 1 where another choice was as good, or may be at a high price. */
   readonly isTied: ArrayLike<number>;
 }
 

@@ -260,14 +260,15 @@ export async function rollout(
     const { retrieveProb } = choice;
     const isWanted = gate!({ retrieveProb, retrievals: episode.retrievals.length });
     if (isWanted) return { token: ids.retrieve, logProb: Math.log(retrieveProb), retrieveProb };
-    if (choice.token !== ids.retrieve) return choice;
-    if (choice.other) return choice.other;
+    return choice.token === ids.retrieve ? choice.other! : choice;
+  };
+
+  if (gate && !slots.hasOther) {
     throw new ConfigError([{
       key: "gate",
       message: "needs a policy that also chooses without a retrieval; open it with hasOther",
     }]);
-  };
-
+  }
   slots.reset();
   for (let slot = 0; slot < count; slot++) begin(slot);
   while (true) {

@@ -4,7 +4,7 @@ import { inputsLike } from "../graph/mod.ts";
 import { type DecoderModel, longestText } from "../model/mod.ts";
 import type { Executor, HostTensors } from "../runtime/mod.ts";
 import { hostTensor, zeroTensor } from "../tensor/host_tensor.ts";
-import { isUnchanged, leftPadded, selectRows } from "./_rows.ts";
+import { isUnchanged, type LeftPadded, leftPadded, selectRows } from "./_rows.ts";
 import {
   decoderStepProgram,
   type LogitsHead,
@@ -63,6 +63,40 @@ export interface DecoderSlots {
   reset(): void;
   /** Free the program. */
   dispose(): Promise<void>;
+}
+
+/**
+ * Rows of tokens for slots, padded on the left.
+ *
+ * @param slots Different slots
+ * @param tokens Tokens of each
+ * @param of What is in the slots
+ * @throws {ShapeError} If rows and slots differ, there is no such slot, no token or no such token, or a text
+ *   becomes longer than the model can read
+ */
+export function checkReads(
+  slots: readonly number[],
+  tokens: readonly ArrayLike<number>[],
+  { lengths, maxLength, vocabSize }: Pick<DecoderSlots, "lengths" | "maxLength" | "vocabSize">,
+): LeftPadded {
+  if (slots.length !== tokens.length || new Set(slots).size !== slots.length) {
+    throw new ShapeError(
+      `Cannot read: ${tokens.length} rows of tokens are meant for the slots ${slots}`,
+    );
+  }
+  slots.forEach((slot, i) => {
+    if (!(slot in lengths)) {
+      throw new ShapeError(
+        `Cannot read: there is no slot ${slot}; slots are 0 to ${lengths.length - 1}`,
+      );
+    }
+    const end = lengths[slot] + tokens[i].length;
+    if (end <= maxLength) return;
+    throw new ShapeError(
+      `Cannot read ${end} tokens in slot ${slot}: the model has ${maxLength} positions`,
+    );
+  });
+  return leftPadded(tokens, vocabSize);
 }
 
 /**
@@ -139,24 +173,9 @@ export async function openDecoderSlots(
       return cache.lengths;
     },
     async read(slots, tokens, inputs = {}): Promise<HostTensors> {
-      if (slots.length !== tokens.length || new Set(slots).size !== slots.length) {
-        throw new ShapeError(
-          `Cannot read: ${tokens.length} rows of tokens are meant for the slots ${slots}`,
-        );
-      }
-      slots.forEach((slot, i) => {
-        if (!(slot in cache.lengths)) {
-          throw new ShapeError(
-            `Cannot read: there is no slot ${slot}; slots are 0 to ${count - 1}`,
-          );
-        }
-        const end = cache.lengths[slot] + tokens[i].length;
-        if (end <= maxLength) return;
-        throw new ShapeError(
-          `Cannot read ${end} tokens in slot ${slot}: the model has ${maxLength} positions`,
-        );
-      });
-      const rows = leftPadded(tokens, vocabSize), counts = tokens.map(({ length }) => length);
+      const { lengths } = cache;
+      const rows = checkReads(slots, tokens, { lengths, maxLength, vocabSize }),
+        counts = tokens.map(({ length }) => length);
       const isOne = slots.every((slot, i) => counts[i] === 1 && cache.lengths[slot] > 0);
       if (isOne) return await readOne(slots, rows.inputIds.data, inputs);
       const all = slots.map((_, i) => i);

@@ -9,7 +9,13 @@ export {
   openDecoder,
   plainHead,
 } from "./decoder_sequences.ts";
-export { type DecoderSlots, type DecoderSlotsOptions, openDecoderSlots } from "./decoder_slots.ts";
+export {
+  checkReads,
+  type DecoderSlots,
+  type DecoderSlotsOptions,
+  openDecoderSlots,
+} from "./decoder_slots.ts";
+export type { LeftPadded } from "./_rows.ts";
 export { generate, type GeneratedText } from "./generate.ts";
 export { type CacheSizes, KeyValueCache } from "./key_value_cache.ts";
 export * from "./logits_processors.ts";

@@ -45,8 +45,8 @@ export interface DecoderOptions {
   /** Low-rank adapters, the parameters of which stand among the others. */
   lora?: LoraScaling;
   /**
-   * Whether only the state after the last token of each row is wanted. The last layer then computes keys
-   * and values of the others and nothing else. Default `false`.
+   * Whether only the state of the last column is wanted: that of the last token where rows are padded on
+   * the left. The last layer then computes hardly more than keys and values of the others. Default `false`.
    */
   onlyLast?: boolean;
   /**
@@ -121,7 +121,7 @@ const NO_DROPOUT: DecoderDropout = { embedding: 0, attention: 0, residual: 0 };
  * @param params Parameters of {@linkcode decoderParamSpecs}
  * @param config Sizes of the model
  * @param inputs Tokens, positions and past
- * @param options Dropout and adapters
+ * @param options Dropout, adapters, and which states are wanted
  * @throws {ShapeError} If the inputs, a parameter or the options do not fit
  */
 export function decoderStates(
@@ -256,7 +256,7 @@ export function decoderLoss(
   params: Params,
   config: DecoderConfig,
   batch: DecoderBatch,
-  options: DecoderOptions = {},
+  options: Omit<DecoderOptions, "onlyLast" | "rows"> = {},
 ): F32<""> {
   const { hidden } = decoderStates(params, config, batch, options);
   const dims: Dims = { D: config.modelWidth };

@@ -102,7 +102,7 @@ export interface EvaluateAgentOptions {
   readonly seed?: number;
   /** Resamplings behind each interval. Default 1000. */
   readonly resamples?: number;
-  /** Times that a title counts for the BM25 it is compared with. Default 1. */
+  /** How much titles count for the BM25 it is compared with, see `bm25Retriever`. Default 1. */
   readonly titleWeight?: number;
   /** Only the agent itself, without those it is compared with. Default `false`. */
   readonly isBrief?: boolean;

@@ -241,6 +241,7 @@ export async function openAgent(
       };
     },
     async [Symbol.asyncDispose](): Promise<void> {
+      await asking;
       await slots.dispose();
       await prepared[Symbol.asyncDispose]();
     },

@@ -7,6 +7,7 @@ import {
   terminalReward,
   type Trajectory,
 } from "../agent/mod.ts";
+import { ShapeError } from "../errors.ts";
 import type { DecoderConfig, PolicyRules } from "../model/mod.ts";
 import { generalizedAdvantages, groupAdvantages, leaveOneOut, whiten } from "../rl/mod.ts";
 import type { Executor, HostTensors, ParameterStore } from "../runtime/mod.ts";
@@ -96,8 +97,9 @@ export interface TrajectoryScorer {
   /**
    * Returns and advantages.
    *
-   * @param played Episodes; those of one question stand together
+   * @param played Episodes; those of one question stand together, and of each there are G
    * @param by Parameters of the policy, and of the reference
+   * @throws {ShapeError} If their number is no multiple of G, where advantages are those of groups
    */
   score(
     played: readonly Trajectory[],
@@ -139,6 +141,9 @@ export async function openTrajectoryScorer(
 
   /** One advantage for all choices of an episode: its return beside those of its group. */
   const relativeAdvantages = (earned: readonly number[]): number[] => {
+    if (earned.length % G) {
+      throw new ShapeError(`Cannot compare ${earned.length} episodes in groups of ${G}`);
+    }
     const relative = algorithm === "reinforce"
       ? leaveOneOut
       : (group: number[]) =>

@@ -171,7 +171,10 @@ export interface TrainPolicyOptions {
   readonly guard?: GuardLimits;
   /** Best possible return of a question at a price, where it can be known. */
   readonly oracleReturn?: (question: Query, cost: number) => number;
-  /** Measure the policy, in its slots or outside. The first figure decides which checkpoint is the best. */
+  /**
+   * Measure the policy, in its slots (where no gate can decide) or outside. The first figure decides which
+   * checkpoint is the best.
+   */
   readonly evaluate?: (policy: DecoderModel, slots: PolicySlots) => Promise<EvaluationRecord>;
   /** Iterations between evaluations; 0 for one at the end only. Default 0. */
   readonly evalEvery?: number;

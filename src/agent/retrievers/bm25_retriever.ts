@@ -26,7 +26,7 @@ export interface Bm25RetrieverOptions {
  * of weights and have no unit.
  *
  * @param documents The corpus, in the order of its indices
- * @param options What is counted, and how often
+ * @param options What is counted, and how much titles count
  * @throws {ConfigError} If the weight of titles is no number of 1 or more
  * @example
  * ```ts
@@ -56,15 +56,16 @@ export function bm25Retriever(
   const texts = documents.map(documentText);
   const tokenizer = loadTokenizer(trainStemTokenizer(texts, { stem: tokenize === "stems" }));
   const V = tokenizer.vocabSize;
-  const ofTexts = bm25Index(tokenizer.encodeBatch(texts), V);
-  const hasTitles = titleWeight > 1;
+  const indexed = (of: readonly string[]): SparseMatrix => bm25Index(tokenizer.encodeBatch(of), V);
+  const weighted = (matrix: SparseMatrix): SparseMatrix => ({
+    ...matrix,
+    values: matrix.values.map((x) => (titleWeight - 1) * x),
+  });
+  const ofTexts = indexed(texts), hasTitles = titleWeight > 1;
   // Row t has what term t weighs in the whole document, row V + t what it weighs in the title.
-  const matrix = hasTitles ? stackCsr([ofTexts, ofTitles(documents, titleWeight)]) : ofTexts;
-  function ofTitles(documents: readonly Document[], weight: number): SparseMatrix {
-    const titles = tokenizer.encodeBatch(documents.map(({ title }) => title));
-    const matrix = bm25Index(titles, V);
-    return { ...matrix, values: matrix.values.map((x) => (weight - 1) * x) };
-  }
+  const matrix = hasTitles
+    ? stackCsr([ofTexts, weighted(indexed(documents.map(({ title }) => title)))])
+    : ofTexts;
   return {
     name: "bm25",
     scoreUnit: "BM25",

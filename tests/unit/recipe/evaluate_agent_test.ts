@@ -69,6 +69,7 @@ function scripted(behaviour: Behaviour, count = 2): PolicySlots {
   return {
     count,
     maxLength: Infinity,
+    hasOther: true,
     choose(turns): Promise<PolicyChoice[]> {
       return Promise.resolve(turns.map(({ slot, tokens, mayRetrieve }) => {
         const row = rows[slot];

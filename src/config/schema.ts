@@ -331,7 +331,11 @@ const warmStart = section("Supervised learning from a teacher's episodes, before
     "Run whose warm start is taken instead of a new one: of the same data, tokenizer and sizes.",
   ),
   steps: whole("Optimiser steps; 0 for none.", { min: 0, max: 100_000_000, preset: 4500 }),
-  batch_size: whole("Episodes per step.", { min: 1, max: 65_536, preset: 64 }),
+  batch_size: whole("Episodes per step, rounded up to a multiple of 3.", {
+    min: 1,
+    max: 65_536,
+    preset: 64,
+  }),
   learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 2e-3 }),
   closed_share: real(
     "Share of the episodes that answer from memory (not for a world, where what is known decides).",

@@ -254,7 +254,7 @@ export interface WarmStartConfig {
   readonly from: string | null;
   /** Optimiser steps; 0 for none. Default: 4500. */
   readonly steps: number;
-  /** Episodes per step. Default: 64. */
+  /** Episodes per step, rounded up to a multiple of 3. Default: 64. */
   readonly batch_size: number;
   /** Highest learning rate. Default: 0.002. */
   readonly learning_rate: number;

@@ -112,7 +112,8 @@ export async function openDecoderSlots(
 ): Promise<DecoderSlots> {
   const { executor, slots: count, expected = 0, isLive = false, threads } = options;
   const { config } = model, { head = plainHead(config) } = options;
-  // Not packed: with many rows the copies that take joined results apart cost more than they save.
+  // Not packed: with many rows the copies that take joined results apart cost more than they save. (With
+  // few rows that was not measured.)
   const tensors: HostTensors = model.tensors;
   const program = decoderStepProgram(config, inputsLike(tensors), { head });
   const step = await executor.compile(

@@ -1,5 +1,5 @@
 /** A policy that writes into slots and chooses what it writes. @module */
-import { checkReads, type DecoderSlotsOptions, openDecoderSlots } from "../generate/mod.ts";
+import { type DecoderSlotsOptions, openDecoderSlots } from "../generate/mod.ts";
 import { type DecoderModel, policyChoices, type PolicyRules } from "../model/mod.ts";
 import { named } from "../tensor/axes.ts";
 
@@ -67,23 +67,6 @@ export interface PolicySlotsOptions extends Omit<DecoderSlotsOptions, "head"> {
   readonly hasOther?: boolean;
 }
 
-/** Of turns that are read together the longest is at most this many times as long as the shortest. */
-const SIMILAR = 1.25;
-
-/** Turns that can be read together without much padding, as indices. */
-function similarLengths(turns: readonly PolicyTurn[]): number[][] {
-  const all = turns.map((_, i) => i);
-  const length = (i: number): number => turns[i].tokens.length;
-  const groups: number[][] = [];
-  for (const i of all.toSorted((a, b) => length(a) - length(b) || turns[a].slot - turns[b].slot)) {
-    const group = groups.at(-1);
-    if (group && length(group[0]) * SIMILAR >= length(i)) group.push(i);
-    else groups.push([i]);
-  }
-  // In the order of the slots, which saves a copy of all that was read.
-  return groups.length === 1 ? [all] : groups;
-}
-
 /**
  * Open a policy. It draws in the graph that computes its logits ({@linkcode policyChoices}): a few numbers
  * come out of it in the place of a whole vocabulary.
@@ -125,42 +108,31 @@ export async function openPolicySlots(
       }),
     },
   });
-  async function read(turns: readonly PolicyTurn[]): Promise<PolicyChoice[]> {
-    const made = await slots.read(
-      turns.map(({ slot }) => slot),
-      turns.map(({ tokens }) => tokens),
-      {
-        mayRetrieve: turns.map(({ mayRetrieve }) => Number(mayRetrieve)),
-        uniforms: turns.map(({ uniform = -1 }) => uniform),
-        otherUniforms: turns.map(({ uniform = -1, otherUniform = uniform }) => otherUniform),
-      },
-    );
-    const { tokens, logProbs, retrieveProbs, otherTokens, otherLogProbs } = made;
-    return turns.map((_, i) => {
-      const retrieveProb = retrieveProbs.data[i];
-      return {
-        token: tokens.data[i],
-        logProb: logProbs.data[i],
-        retrieveProb,
-        ...(hasOther && {
-          other: { token: otherTokens.data[i], logProb: otherLogProbs.data[i], retrieveProb },
-        }),
-      };
-    });
-  }
   return {
     count: options.slots,
     maxLength: slots.maxLength,
     hasOther,
     async choose(turns): Promise<PolicyChoice[]> {
-      // Before anything is read, so that a failure leaves all slots as they were.
-      checkReads(turns.map(({ slot }) => slot), turns.map(({ tokens }) => tokens), slots);
-      const choices: PolicyChoice[] = Array(turns.length);
-      for (const group of similarLengths(turns)) {
-        const made = await read(group.map((i) => turns[i]));
-        group.forEach((i, k) => choices[i] = made[k]);
-      }
-      return choices;
+      const { tokens, logProbs, retrieveProbs, otherTokens, otherLogProbs } = await slots.read(
+        turns.map(({ slot }) => slot),
+        turns.map(({ tokens }) => tokens),
+        {
+          mayRetrieve: turns.map(({ mayRetrieve }) => Number(mayRetrieve)),
+          uniforms: turns.map(({ uniform = -1 }) => uniform),
+          otherUniforms: turns.map(({ uniform = -1, otherUniform = uniform }) => otherUniform),
+        },
+      );
+      return turns.map((_, i) => {
+        const retrieveProb = retrieveProbs.data[i];
+        return {
+          token: tokens.data[i],
+          logProb: logProbs.data[i],
+          retrieveProb,
+          ...(hasOther && {
+            other: { token: otherTokens.data[i], logProb: otherLogProbs.data[i], retrieveProb },
+          }),
+        };
+      });
     },
     clear: (slot) => slots.clear(slot),
     reset: () => slots.reset(),

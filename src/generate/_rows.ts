@@ -1,6 +1,6 @@
 import { ShapeError } from "../errors.ts";
 import type { HostTensors } from "../runtime/mod.ts";
-import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
+import { type HostTensor, hostTensor, zeroTensor } from "../tensor/host_tensor.ts";
 
 /** Rows of different length, padded on the left: the last column is the last token of every row. */
 export interface LeftPadded {
@@ -35,34 +35,49 @@ export function checkInStep(tokens: readonly ArrayLike<number>[]): void {
 }
 
 /**
- * Check rows and pad them on the left.
+ * Fail unless there are rows, each with tokens of the vocabulary.
  *
  * @throws {ShapeError} If there is no row, a row is empty, or an id is not in the vocabulary
  */
-export function leftPadded(rows: readonly ArrayLike<number>[], vocabSize: number): LeftPadded {
+export function checkTokens(rows: readonly ArrayLike<number>[], vocabSize: number): void {
   if (!rows.length) throw new ShapeError("Cannot read prompts: there is none");
+  rows.forEach((row, b) => {
+    if (!row.length) throw new ShapeError(`Cannot read row ${b}: it has no token`);
+    for (let t = 0; t < row.length; t++) {
+      const id = row[t];
+      if (Number.isInteger(id) && id >= 0 && id < vocabSize) continue;
+      throw new ShapeError(
+        `Cannot read row ${b}: token ${t} is ${id}; the vocabulary has 0 to ${vocabSize - 1}`,
+      );
+    }
+  });
+}
+
+/** Pad rows on the left that were checked. */
+export function padLeft(rows: readonly ArrayLike<number>[]): LeftPadded {
   const length = rows.reduce((most, row) => Math.max(most, row.length), 0);
   const ids = new Int32Array(rows.length * length);
   const isToken = new Float32Array(rows.length * length);
   rows.forEach((row, b) => {
-    if (!row.length) throw new ShapeError(`Cannot read row ${b}: it has no token`);
-    const start = (b + 1) * length - row.length;
-    for (let t = 0; t < row.length; t++) {
-      const id = row[t];
-      if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
-        throw new ShapeError(
-          `Cannot read row ${b}: token ${t} is ${id}; the vocabulary has 0 to ${vocabSize - 1}`,
-        );
-      }
-      ids[start + t] = id;
-    }
-    isToken.fill(1, start, start + row.length);
+    const end = (b + 1) * length, start = end - row.length;
+    ids.set(row, start);
+    isToken.fill(1, start, end);
   });
   const shape = [rows.length, length];
   return {
     inputIds: hostTensor("int32", ids, shape),
     isToken: hostTensor("float32", isToken, shape),
   };
+}
+
+/**
+ * Check rows and pad them on the left.
+ *
+ * @throws {ShapeError} If there is no row, a row is empty, or an id is not in the vocabulary
+ */
+export function leftPadded(rows: readonly ArrayLike<number>[], vocabSize: number): LeftPadded {
+  checkTokens(rows, vocabSize);
+  return padLeft(rows);
 }
 
 /** log Σ exp of a row in plain numbers. */
@@ -89,6 +104,31 @@ function rowsOf({ dtype, data, shape }: HostTensor, rows: readonly number[]): Ho
   const chosen = new Class(rows.length * size);
   rows.forEach((row, i) => chosen.set(data.subarray(row * size, (row + 1) * size), i * size));
   return hostTensor(dtype, chosen, [rows.length, ...shape.slice(1)]);
+}
+
+/**
+ * Rows of several groups of tensors in one, in their own order.
+ *
+ * @param parts Tensors of each group, whose first axis is the batch
+ * @param groups Where the rows of each group go
+ */
+export function mergeRows(
+  parts: readonly HostTensors[],
+  groups: readonly (readonly number[])[],
+): HostTensors {
+  const count = groups.reduce((n, group) => n + group.length, 0);
+  return Object.fromEntries(
+    Object.entries(parts[0]).map(([name, { dtype, shape }]) => {
+      const merged = zeroTensor(dtype, [count, ...shape.slice(1)]);
+      const size = merged.data.length / count;
+      parts.forEach(({ [name]: { data } }, p) =>
+        groups[p].forEach((row, i) =>
+          merged.data.set(data.subarray(i * size, (i + 1) * size), row * size)
+        )
+      );
+      return [name, merged];
+    }),
+  );
 }
 
 /** Columns of a padded batch, and what of each row stands in them. */

@@ -130,10 +130,10 @@ export function decoderStepProgram(
       return {
         ...head.run(named(logits, "B V", {}), x),
         ...Object.fromEntries(
-          keysValues.flatMap(({ keys, values }, i) => [
-            [`present.${i}.keys`, keys as Tensor],
-            [`present.${i}.values`, values as Tensor],
-          ]),
+          presentNames(config.layers).map((name, i) => {
+            const { keys, values } = keysValues[i >> 1];
+            return [name, (i % 2 ? values : keys) as Tensor];
+          }),
         ),
       };
     },

@@ -4,7 +4,7 @@ import { inputsLike } from "../graph/mod.ts";
 import { type DecoderModel, longestText } from "../model/mod.ts";
 import type { Executor, HostTensors } from "../runtime/mod.ts";
 import { hostTensor, zeroTensor } from "../tensor/host_tensor.ts";
-import { isUnchanged, type LeftPadded, leftPadded, selectRows } from "./_rows.ts";
+import { checkTokens, isUnchanged, mergeRows, padLeft, selectRows } from "./_rows.ts";
 import {
   decoderStepProgram,
   type LogitsHead,
@@ -33,6 +33,9 @@ export interface DecoderSlotsOptions {
   readonly head?: LogitsHead;
 }
 
+/** Inputs of a head: of each, a number for every slot that is read. */
+export type HeadInputs = Readonly<Record<string, ArrayLike<number>>>;
+
 /** Texts in slots. */
 export interface DecoderSlots {
   /** V */
@@ -43,7 +46,8 @@ export interface DecoderSlots {
   readonly lengths: readonly number[];
   /**
    * Read further tokens in some of the slots; the others wait. Slots that get one token each are read
-   * together with all the others; where several tokens come, only the slots that get them are computed.
+   * together with all the others; where several tokens come, only the slots that get them are computed, and
+   * those together that get a similar number, so that little is padded.
    *
    * @param slots Different slots
    * @param tokens Tokens of each, at least one
@@ -55,7 +59,7 @@ export interface DecoderSlots {
   read(
     slots: readonly number[],
     tokens: readonly ArrayLike<number>[],
-    inputs?: Readonly<Record<string, ArrayLike<number>>>,
+    inputs?: HeadInputs,
   ): Promise<HostTensors>;
   /** Empty a slot. */
   clear(slot: number): void;
@@ -65,38 +69,24 @@ export interface DecoderSlots {
   dispose(): Promise<void>;
 }
 
-/**
- * Rows of tokens for slots, padded on the left.
- *
- * @param slots Different slots
- * @param tokens Tokens of each
- * @param of What is in the slots
- * @throws {ShapeError} If rows and slots differ, there is no such slot, no token or no such token, or a text
- *   becomes longer than the model can read
- */
-export function checkReads(
+/** Of rows that are read together the longest is at most this many times as long as the shortest. */
+const SIMILAR = 1.25;
+
+/** Rows that can be read together without much padding, as indices. */
+function similarLengths(
   slots: readonly number[],
   tokens: readonly ArrayLike<number>[],
-  { lengths, maxLength, vocabSize }: Pick<DecoderSlots, "lengths" | "maxLength" | "vocabSize">,
-): LeftPadded {
-  if (slots.length !== tokens.length || new Set(slots).size !== slots.length) {
-    throw new ShapeError(
-      `Cannot read: ${tokens.length} rows of tokens are meant for the slots ${slots}`,
-    );
+): number[][] {
+  const all = slots.map((_, i) => i);
+  const length = (i: number): number => tokens[i].length;
+  const groups: number[][] = [];
+  for (const i of all.toSorted((a, b) => length(a) - length(b) || slots[a] - slots[b])) {
+    const group = groups.at(-1);
+    if (group && length(group[0]) * SIMILAR >= length(i)) group.push(i);
+    else groups.push([i]);
   }
-  slots.forEach((slot, i) => {
-    if (!(slot in lengths)) {
-      throw new ShapeError(
-        `Cannot read: there is no slot ${slot}; slots are 0 to ${lengths.length - 1}`,
-      );
-    }
-    const end = lengths[slot] + tokens[i].length;
-    if (end <= maxLength) return;
-    throw new ShapeError(
-      `Cannot read ${end} tokens in slot ${slot}: the model has ${maxLength} positions`,
-    );
-  });
-  return leftPadded(tokens, vocabSize);
+  // In the order of the slots, which saves a copy of all that was read.
+  return groups.length === 1 ? [all] : groups;
 }
 
 /**
@@ -127,36 +117,62 @@ export async function openDecoderSlots(
 
   const outputs = stepOutputs(config, count, head);
 
-  /** Inputs of the head for some slots, on rows that may be more; what stands on the others is 0. */
+  /** Inputs of the head for some rows, on rows that may be more; what stands on the others is 0. */
   function headInputs(
-    given: Readonly<Record<string, ArrayLike<number>>>,
+    given: HeadInputs,
     rows: readonly number[],
     height: number,
   ): HostTensors {
     return Object.fromEntries(
       Object.entries(head.inputs).map(([name, dtype]) => {
-        const values = given[name];
-        if (values?.length !== rows.length) {
-          throw new ShapeError(
-            `Cannot read: the head needs "${name}", a number for each of ${rows.length} slots`,
-          );
-        }
         const column = zeroTensor(dtype, [height]);
-        rows.forEach((row, i) => column.data[row] = values[i]);
+        rows.forEach((row, i) => column.data[row] = given[name][i]);
         return [name, column];
       }),
     );
   }
 
+  /** Fail unless all of it can be read. */
+  function check(
+    slots: readonly number[],
+    tokens: readonly ArrayLike<number>[],
+    inputs: HeadInputs,
+  ): void {
+    if (slots.length !== tokens.length || new Set(slots).size !== slots.length) {
+      throw new ShapeError(
+        `Cannot read: ${tokens.length} rows of tokens are meant for the slots ${slots}`,
+      );
+    }
+    slots.forEach((slot, i) => {
+      if (!(slot in cache.lengths)) {
+        throw new ShapeError(
+          `Cannot read: there is no slot ${slot}; slots are 0 to ${count - 1}`,
+        );
+      }
+      const end = cache.lengths[slot] + tokens[i].length;
+      if (end <= maxLength) return;
+      throw new ShapeError(
+        `Cannot read ${end} tokens in slot ${slot}: the model has ${maxLength} positions`,
+      );
+    });
+    checkTokens(tokens, vocabSize);
+    for (const name of Object.keys(head.inputs)) {
+      if (inputs[name]?.length === slots.length) continue;
+      throw new ShapeError(
+        `Cannot read: the head needs "${name}", a number for each of ${slots.length} slots`,
+      );
+    }
+  }
+
   /** One token for some slots, a padding one for the others: cheaper than to copy their keys. */
   async function readOne(
     slots: readonly number[],
-    tokens: ArrayLike<number>,
-    given: Readonly<Record<string, ArrayLike<number>>>,
+    tokens: readonly ArrayLike<number>[],
+    given: HeadInputs,
   ): Promise<HostTensors> {
     const inputIds = new Int32Array(count), isToken = new Float32Array(count);
     slots.forEach((slot, i) => {
-      inputIds[slot] = tokens[i];
+      inputIds[slot] = tokens[i][0];
       isToken[slot] = 1;
     });
     const all = await readColumns(step, cache, {
@@ -167,6 +183,22 @@ export async function openDecoderSlots(
     return isUnchanged(slots, count) ? all : selectRows(all, slots);
   }
 
+  /** Rows of similar length. */
+  async function readGroup(
+    slots: readonly number[],
+    tokens: readonly ArrayLike<number>[],
+    given: HeadInputs,
+  ): Promise<HostTensors> {
+    const counts = tokens.map(({ length }) => length);
+    const isOne = slots.every((slot, i) => counts[i] === 1 && cache.lengths[slot] > 0);
+    if (isOne) return await readOne(slots, tokens, given);
+    const all = slots.map((_, i) => i);
+    return await readColumns(step, cache, { ...padLeft(tokens), counts }, {
+      rows: slots,
+      inputs: { ...parameters, ...headInputs(given, all, slots.length) },
+    });
+  }
+
   return {
     vocabSize,
     maxLength,
@@ -174,16 +206,19 @@ export async function openDecoderSlots(
       return cache.lengths;
     },
     async read(slots, tokens, inputs = {}): Promise<HostTensors> {
-      const { lengths } = cache;
-      const rows = checkReads(slots, tokens, { lengths, maxLength, vocabSize }),
-        counts = tokens.map(({ length }) => length);
-      const isOne = slots.every((slot, i) => counts[i] === 1 && cache.lengths[slot] > 0);
-      if (isOne) return await readOne(slots, rows.inputIds.data, inputs);
-      const all = slots.map((_, i) => i);
-      return await readColumns(step, cache, { ...rows, counts }, {
-        rows: slots,
-        inputs: { ...parameters, ...headInputs(inputs, all, slots.length) },
-      });
+      // Before anything is read, so that a failure leaves all slots as they were.
+      check(slots, tokens, inputs);
+      const groups = similarLengths(slots, tokens);
+      if (groups.length === 1) return await readGroup(slots, tokens, inputs);
+      const made: HostTensors[] = [];
+      for (const group of groups) {
+        const of = <T>(all: ArrayLike<T>): T[] => group.map((i) => all[i]);
+        const given = Object.fromEntries(
+          Object.entries(inputs).map(([name, values]) => [name, of(values)]),
+        );
+        made.push(await readGroup(of(slots), of(tokens), given));
+      }
+      return mergeRows(made, groups);
     },
     clear: (slot) => cache.clear(slot),
     reset: () => cache.reset(),

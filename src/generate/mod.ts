@@ -10,12 +10,11 @@ export {
   plainHead,
 } from "./decoder_sequences.ts";
 export {
-  checkReads,
   type DecoderSlots,
   type DecoderSlotsOptions,
+  type HeadInputs,
   openDecoderSlots,
 } from "./decoder_slots.ts";
-export type { LeftPadded } from "./_rows.ts";
 export { generate, type GeneratedText } from "./generate.ts";
 export { type CacheSizes, KeyValueCache } from "./key_value_cache.ts";
 export * from "./logits_processors.ts";

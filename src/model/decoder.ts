@@ -44,6 +44,10 @@ export interface DecoderOptions {
   dropout?: DecoderDropout;
   /** Low-rank adapters, the parameters of which stand among the others. */
   lora?: LoraScaling;
+}
+
+/** Choices of {@linkcode decoderStates}. */
+export interface DecoderStatesOptions extends DecoderOptions {
   /**
    * Whether only the state of the last column is wanted: that of the last token where rows are padded on
    * the left. The last layer then computes hardly more than keys and values of the others. Default `false`.
@@ -128,7 +132,7 @@ export function decoderStates(
   params: Params,
   config: DecoderConfig,
   inputs: DecoderInputs,
-  options: DecoderOptions = {},
+  options: DecoderStatesOptions = {},
 ): DecoderStates {
   const { inputIds, isToken, past } = inputs;
   const { dropout: rates = NO_DROPOUT, lora, onlyLast = false, rows } = options;
@@ -256,7 +260,7 @@ export function decoderLoss(
   params: Params,
   config: DecoderConfig,
   batch: DecoderBatch,
-  options: Omit<DecoderOptions, "onlyLast" | "rows"> = {},
+  options: DecoderOptions = {},
 ): F32<""> {
   const { hidden } = decoderStates(params, config, batch, options);
   const dims: Dims = { D: config.modelWidth };

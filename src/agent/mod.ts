@@ -66,3 +66,10 @@ export {
   type RolloutOptions,
 } from "./rollout.ts";
 export { outcomeOf, type Trajectory, type TrajectoryRetrieval } from "./trajectory.ts";
+export {
+  answerTokens,
+  askingSituation,
+  readingText,
+  type Situation,
+  situationsOf,
+} from "./situation.ts";

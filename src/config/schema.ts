@@ -41,6 +41,12 @@ const world = section(
       preset: 0.3333,
     }),
     dev_questions: whole("Most held-out questions.", { min: 1, max: 100_000, preset: 600 }),
+    kept_wordings: choice(
+      "Facts of which one wording is kept for the test (one hop). known: those that are known; all: also " +
+        "those that training asks for in other words.",
+      ["known", "all"],
+      "known",
+    ),
   },
 );
 

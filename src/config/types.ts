@@ -14,6 +14,11 @@ export interface WorldConfig {
   readonly held_out_share: number;
   /** Most held-out questions. Default: 600. */
   readonly dev_questions: number;
+  /**
+   * Facts of which one wording is kept for the test (one hop). known: those that are known;
+   * all: also those that training asks for in other words. Default: known.
+   */
+  readonly kept_wordings: "known" | "all";
 }
 
 /** Documents and questions. */

@@ -1,6 +1,8 @@
 /** Constrained search, and exact log-probabilities of all documents. @module */
 export * from "./beam.ts";
+export * from "./distribution.ts";
 export * from "./exhaustive.ts";
+export * from "./gumbel.ts";
 export * from "./leaf_scorer.ts";
 export * from "./plain.ts";
 export * from "./program.ts";

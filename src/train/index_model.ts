@@ -1,7 +1,8 @@
 /** What training and search need of a retriever, whatever its family. @module */
 import type { Trie } from "../docid/trie.ts";
 import type { DocidScorer } from "../retriever/scorer.ts";
-import type { TrainableModel } from "./trainable_model.ts";
+import type { Program } from "../graph/program.ts";
+import type { TrainableModel, TrainingBatch } from "./trainable_model.ts";
 
 /** One example: the tokens of a text and the document it should lead to. */
 export interface IndexExample {
@@ -13,6 +14,26 @@ export interface IndexExample {
   readonly isReal: boolean;
 }
 
+/** A question, and how its loss weighs the log-probability of documents: −Σ c_d log p(d|q). */
+export interface WeighedExample {
+  /** Token ids of the question. */
+  readonly tokenIds: ArrayLike<number>;
+  /** Documents; the others weigh nothing. One that stands there twice weighs the sum. */
+  readonly docs: ArrayLike<number>;
+  /** c of each, of either sign; no gradient flows to it. */
+  readonly weights: ArrayLike<number>;
+}
+
+/** What a step of joint training teaches an index. */
+export interface JointExamples {
+  /** Questions whose documents were weighed by an answer's likelihood. */
+  readonly weighed: readonly WeighedExample[];
+  /** Supervised pairs that are replayed. */
+  readonly replay: readonly IndexExample[];
+  /** Weight of the mean loss of the replayed pairs. */
+  readonly replayWeight: number;
+}
+
 /** A retriever that can be trained and searched. */
 export interface IndexModel extends TrainableModel<IndexExample> {
   /** `"lexical"` or `"t5"`. */
@@ -21,4 +42,18 @@ export interface IndexModel extends TrainableModel<IndexExample> {
   readonly trie: Trie;
   /** How search asks it. */
   readonly scorer: DocidScorer;
+  /**
+   * Parameters and a batch of {@linkcode IndexModel.jointBatch} in; `loss` out:
+   *
+   *   L = −Σ_q Σ_d c_qd log p(d|q) + λ · mean of the replayed pairs' losses
+   *
+   * p(d|q) is over all documents, as in search, without dropout.
+   */
+  readonly jointProgram: Program;
+  /**
+   * The tensors of a step of joint training.
+   *
+   * @throws {ShapeError} If there is no example at all
+   */
+  jointBatch(examples: JointExamples): TrainingBatch;
 }

@@ -4,7 +4,7 @@ import { ShapeError } from "../errors.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
 import type { SparseMatrix } from "../tensor/sparse.ts";
 import { bm25Scores } from "../text/bm25.ts";
-import type { IndexExample } from "./index_model.ts";
+import type { IndexExample, JointExamples } from "./index_model.ts";
 import type { TrainingBatch } from "./trainable_model.ts";
 import { STEM_EMBEDDING } from "../model/lexical.ts";
 
@@ -33,15 +33,8 @@ export function slotsWithin(slots: Slots, isMarked: Uint8Array): Float32Array {
 }
 
 /**
- * Build the tensors of one step.
- *
- * A text has two targets: its document, with weight 1 − λ, and softmax(BM25(text, ·) / T) over the
- * documents that may be negatives, with weight λ; where none may be, its document has all of it.
- * Masses are summed up the tree, parents from children.
- *
- * Inputs: `rows` [U] the stems that occur, ascending; `bag` [B, U] how often each stands in each text;
- * `label` and `teacher` [B, P] mass of either target below each slot, times 1 / B so that the loss is
- * a mean; `isReal` [B] 1 for real questions.
+ * The tensors of one step of supervised training: the mean over the examples, see
+ * {@linkcode lexicalJointBatch}.
  *
  * @param examples B texts
  * @param context What stays the same
@@ -51,13 +44,37 @@ export function lexicalBatch(
   examples: readonly IndexExample[],
   context: LexicalBatchContext,
 ): TrainingBatch {
-  const B = examples.length;
+  return lexicalJointBatch({ weighed: [], replay: examples, replayWeight: 1 }, context);
+}
+
+/**
+ * The tensors of one step of joint training.
+ *
+ * A replayed text has two targets: its document, with weight 1 − λ, and softmax(BM25(text, ·) / T) over the
+ * documents that may be negatives, with weight λ; where none may be, its document has all of it. A weighed
+ * one has the weights of its documents, whatever their signs and sum, and nothing is masked. Masses are
+ * summed up the tree, parents from children.
+ *
+ * Inputs: `rows` [U] the stems that occur, ascending; `bag` [B, U] how often each stands in each text;
+ * `label` and `teacher` [B, P] mass of either target below each slot, that of replayed texts times
+ * replayWeight / their number; `isReal` [B] 1 for real questions among them.
+ *
+ * @param examples B texts in all, the weighed ones first
+ * @param context What stays the same
+ * @throws {ShapeError} If there is no example
+ */
+export function lexicalJointBatch(
+  { weighed, replay, replayWeight }: JointExamples,
+  context: LexicalBatchContext,
+): TrainingBatch {
+  const B = weighed.length + replay.length;
   if (B === 0) throw new ShapeError("Cannot build a batch: there are no examples");
   const { slots, bm25, distill, isUnseen, firstStem } = context;
   const P = slots.slotCount, N = bm25.cols;
 
   const column = new Map<number, number>();
-  const texts = examples.map((e) => Array.from(e.tokenIds).filter((t) => t >= firstStem));
+  const texts = [...weighed, ...replay]
+    .map((e) => Array.from(e.tokenIds).filter((t) => t >= firstStem));
   const rows = Int32Array.from(new Set(texts.flat())).sort();
   rows.forEach((stem, u) => column.set(stem, u));
   // An empty batch of stems can't be fed: the padding stem stands in with count 0.
@@ -69,23 +86,31 @@ export function lexicalBatch(
   });
 
   const label = new Float32Array(B * P), teacher = new Float32Array(B * P);
-  const isReal = Float32Array.from(examples, (e) => e.isReal ? 1 : 0);
+  const isReal = new Float32Array(B);
   const leaf = leafSlots(slots, N);
-  const scores = new Float32Array(N);
-  for (let b = 0; b < B; b++) {
+  const sumUp = (mass: Float32Array): void => {
+    for (let s = P - 1; s >= 0; s--) if (slots.parent[s] >= 0) mass[slots.parent[s]] += mass[s];
+  };
+  weighed.forEach(({ docs, weights }, b) => {
+    const mass = label.subarray(b * P, (b + 1) * P);
+    for (let k = 0; k < docs.length; k++) mass[leaf[docs[k]]] += weights[k];
+    sumUp(mass);
+  });
+  const scores = new Float32Array(N), share = replayWeight / replay.length;
+  replay.forEach((example, i) => {
+    const b = weighed.length + i;
+    isReal[b] = example.isReal ? 1 : 0;
     const mass = teacher.subarray(b * P, (b + 1) * P);
     let taught = 0;
     if (distill.weight > 0) {
       bm25Scores(bm25, texts[b], scores);
-      const masked = examples[b].isReal ? isUnseen : undefined;
+      const masked = example.isReal ? isUnseen : undefined;
       const { weight, temperature } = distill;
-      taught = softmaxInto(mass, scores, { leaf, masked, mass: weight / B, temperature });
+      taught = softmaxInto(mass, scores, { leaf, masked, mass: weight * share, temperature });
     }
-    for (let s = P - 1; s >= 0; s--) if (slots.parent[s] >= 0) mass[slots.parent[s]] += mass[s];
-    for (let s = leaf[examples[b].doc]; s >= 0; s = slots.parent[s]) {
-      label[b * P + s] = 1 / B - taught;
-    }
-  }
+    sumUp(mass);
+    for (let s = leaf[example.doc]; s >= 0; s = slots.parent[s]) label[b * P + s] = share - taught;
+  });
   const tokens = texts.reduce((n, stems) => n + stems.length, 0);
   return {
     rows: { [STEM_EMBEDDING]: used },

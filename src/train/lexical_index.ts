@@ -21,7 +21,7 @@ import type { ParameterStore } from "../runtime/parameter_store.ts";
 import type { Params, ParamSpecs } from "../tensor/params.ts";
 import { csrTimesDense, type SparseMatrix } from "../tensor/sparse.ts";
 import type { IndexModel } from "./index_model.ts";
-import { leafSlots, lexicalBatch, slotsWithin } from "./lexical_batch.ts";
+import { leafSlots, lexicalBatch, lexicalJointBatch, slotsWithin } from "./lexical_batch.ts";
 
 /** What a lexical index is made of. */
 export interface LexicalIndexOptions {
@@ -79,15 +79,19 @@ export function lexicalIndex(options: LexicalIndexOptions): IndexModel {
     [SLOT_EMBEDDING]: { ...plain[SLOT_EMBEDDING], rateFactor: slotRateFactor },
     [SLOT_BIAS]: { ...plain[SLOT_BIAS], rateFactor: slotRateFactor },
   };
+  const context = { slots, bm25, distill, isUnseen, firstStem };
+  const program = trainingProgram(specs, slots, {
+    hidden: slotsWithin(slots, isUnseen),
+    temperature: distill.temperature,
+  });
   return {
     family: "lexical",
     specs,
     trie,
     scorer: head === "leaf" ? lexicalLeafScorer(trie) : lexicalScorer(slots),
-    trainingProgram: trainingProgram(specs, slots, {
-      hidden: slotsWithin(slots, isUnseen),
-      temperature: distill.temperature,
-    }),
+    trainingProgram: program,
+    // Any weights of documents are a target like another: one program does both.
+    jointProgram: program,
     start(store): void {
       store.initialise(options.seed);
       if (options.init === "svd") startFromBm25(store, slots, options);
@@ -95,7 +99,8 @@ export function lexicalIndex(options: LexicalIndexOptions): IndexModel {
       const { data, shape } = store.params[STEM_EMBEDDING];
       data.fill(0, 0, firstStem * shape[1]);
     },
-    batch: (examples) => lexicalBatch(examples, { slots, bm25, distill, isUnseen, firstStem }),
+    batch: (examples) => lexicalBatch(examples, context),
+    jointBatch: (examples) => lexicalJointBatch(examples, context),
   };
 }
 

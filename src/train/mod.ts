@@ -1,7 +1,25 @@
 /** Trainable retrievers, their examples, and the loop that trains them. @module */
 export { bucketed, type ExampleSource } from "./bucketed.ts";
 export { type Demonstration, demonstrationModel } from "./demonstration_model.ts";
-export type { IndexExample, IndexModel } from "./index_model.ts";
+export type { IndexExample, IndexModel, JointExamples, WeighedExample } from "./index_model.ts";
+export {
+  type JointLearner,
+  type JointLearnerOptions,
+  type JointStepOptions,
+  type JointStepResult,
+  type JudgedSituations,
+  openJointLearner,
+} from "./joint_learner.ts";
+export {
+  JOINT_OBJECTIVES,
+  type JointGradients,
+  type JointObjective,
+  type JointObjectiveName,
+  type JointObjectiveOptions,
+  jointObjectiveProgram,
+  type JudgedCandidates,
+  openJointObjective,
+} from "./joint_objective.ts";
 export { lexicalIndex, type LexicalIndexOptions } from "./lexical_index.ts";
 export {
   type GuardAlarm,

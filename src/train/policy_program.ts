@@ -85,7 +85,7 @@ export function scoringProgram(
 
 /**
  * The loss of learning from demonstrations: −Σ w log π over the demonstrator's choices, in nats, with
- * the model's own rates of dropout.
+ * the model's own rates of dropout. A negative weight makes a choice less likely.
  *
  * @param config Sizes of the model
  * @param specs Parameters
@@ -104,8 +104,8 @@ export function imitationProgram(
         dropout: trainingDropout(config),
       });
       const ones = named(tf.onesLike(x.weights), "N", {});
-      const weights = named(x.weights, "N", {});
-      const loss = reinforceLoss({ logProbs, advantages: ones, weights }) as Tensor;
+      const advantages = named(x.weights, "N", {});
+      const loss = reinforceLoss({ logProbs, advantages, weights: ones }) as Tensor;
       // A value head has nothing to learn here, but every parameter has a gradient.
       return { loss: values ? tf.add(loss, tf.mul(tf.sum(values as Tensor), 0)) : loss };
     },

@@ -6,10 +6,12 @@ import { ShapeError } from "../errors.ts";
 import { parameterInputs, type Program } from "../graph/program.ts";
 import { type T5Config, t5Decode, t5Encode, t5Logits, t5ParamSpecs } from "../model/mod.ts";
 import { maskedLogSoftmax } from "../nn/mod.ts";
+import { exhaustiveProgram } from "../retriever/program.ts";
+import type { DocidScorer } from "../retriever/scorer.ts";
 import { t5Scorer } from "../retriever/t5_scorer.ts";
 import { named, namedInts } from "../tensor/axes.ts";
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
-import type { Params } from "../tensor/params.ts";
+import type { Params, ParamSpecs } from "../tensor/params.ts";
 import { padBatch } from "../text/pad_batch.ts";
 import type { IndexExample, IndexModel } from "./index_model.ts";
 import type { TrainingBatch } from "./trainable_model.ts";
@@ -71,11 +73,32 @@ export function t5Index(options: T5IndexOptions): IndexModel {
   const specs = t5ParamSpecs(config);
   const paths = pathTables(trie);
   const tokenOf = digitTokenOf(trie, firstDigit);
+  const scorer = t5Scorer(config, trie, { tokenOf });
   return {
     family: "t5",
     specs,
     trie,
-    scorer: t5Scorer(config, trie, { tokenOf }),
+    scorer,
+    jointProgram: jointProgram(scorer, trie, specs),
+    jointBatch({ weighed, replay, replayWeight }): TrainingBatch {
+      const B = weighed.length + replay.length, N = trie.docCount;
+      if (B === 0) throw new ShapeError("Cannot build a batch: there are no examples");
+      const texts = [...weighed, ...replay].map((e) => Array.from(e.tokenIds).slice(0, maxTokens));
+      const weights = new Float32Array(B * N);
+      weighed.forEach((e, b) => {
+        for (let k = 0; k < e.docs.length; k++) weights[b * N + e.docs[k]] += e.weights[k];
+      });
+      replay.forEach(({ doc }, i) => {
+        weights[(weighed.length + i) * N + doc] = replayWeight / replay.length;
+      });
+      const { inputIds, isToken } = padBatch(texts, { padId: config.padToken });
+      return {
+        inputs: { inputIds, isToken, weights: hostTensor("float32", weights, [B, N]) },
+        rows: {},
+        tokens: texts.reduce((n, ids) => n + ids.length, 0),
+        positions: inputIds.data.length,
+      };
+    },
     trainingProgram: trainingProgram(options),
     start(store): void {
       if (options.weights) store.load(options.weights);
@@ -110,6 +133,16 @@ export function t5Index(options: T5IndexOptions): IndexModel {
         positions: inputIds.data.length,
       };
     },
+  };
+}
+
+/** −Σ c log p(d|q) over all documents, enumerated. */
+function jointProgram(scorer: DocidScorer, trie: Trie, specs: ParamSpecs): Program {
+  const { inputs, run } = exhaustiveProgram(scorer, trie, { params: specs });
+  return {
+    name: "t5-index-joint",
+    inputs: { ...inputs, weights: { dtype: "float32", shape: ["B", trie.docCount] } },
+    run: (x): Params => ({ loss: tf.neg(tf.sum(tf.mul(run(x).logProb, x.weights))) }),
   };
 }
 

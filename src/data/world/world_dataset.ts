@@ -22,6 +22,12 @@ export interface WorldDatasetOptions extends WorldOptions {
   readonly knownQuestions?: number;
   /** Most held-out questions. Default 600. */
   readonly devQuestions?: number;
+  /**
+   * Facts of which one of the four wordings is kept for `dev`, over one hop: known ones, or all that `train`
+   * asks for, so that `dev` also holds questions about documents that training asked for in other words.
+   * Default `"known"`.
+   */
+  readonly keptWordings?: "known" | "all";
 }
 
 /** A world as a dataset. */
@@ -68,6 +74,7 @@ function chainsOf({ facts, factsOf }: World, hops: 1 | 2): number[][] {
  */
 export function worldDataset(options: WorldDatasetOptions): WorldDataset {
   const { seed, hops = 1, devQuestions = 600, knownShare = 0.5, knownQuestions } = options;
+  const { keptWordings = "known" } = options;
   if (hops !== 1 && hops !== 2) {
     throw new DataError(`Cannot ask about a world: hops is ${hops}. Give 1 or 2`);
   }
@@ -116,7 +123,7 @@ export function worldDataset(options: WorldDatasetOptions): WorldDataset {
       chain,
     }));
     const isNew = isUntold || (hops === 2 && !isTold && random.int(KEPT_CHAINS) === 0);
-    const kept = isNew || (hops === 1 && !isTold) ? 1 : 0;
+    const kept = isNew || (hops === 1 && (!isTold || keptWordings === "all")) ? 1 : 0;
     const kinds = parts.map((part) => part === "known" ? "known" : "unknown").join("-");
     add(dev, kinds, questions.slice(0, kept));
     if (!isNew) add(train, kinds, questions.slice(kept));

@@ -1,0 +1,217 @@
+/** Which documents stand for all of them when an answer's likelihood is taken over p(d|q). @module */
+import type { Trie } from "../docid/trie.ts";
+import { DataError, DeepragError } from "../errors.ts";
+import type { Executor, HostTensors } from "../runtime/executor.ts";
+import { type RandomKey, type RandomStream, randomStream } from "../tensor/random.ts";
+import type { ParamSpecs } from "../tensor/params.ts";
+import { padBatch } from "../text/pad_batch.ts";
+import { gumbelTopK } from "./gumbel.ts";
+import { exhaustiveProgram, searchProgram } from "./program.ts";
+import type { DocidScorer } from "./scorer.ts";
+
+/** Names of the ways to choose candidates. */
+export const DISTRIBUTION_KINDS = ["exact", "top_k", "gumbel_top_k", "draws"] as const;
+
+/**
+ * How candidates are chosen.
+ *
+ * - `exact`: every document, by enumeration; or the most probable ones that hold a given mass.
+ * - `top_k`: the best K that beam search finds. Their weights are renormalised.
+ * - `gumbel_top_k`: K drawn without replacement; weighted by the inverse of their chance to be drawn.
+ * - `draws`: K independent draws; one document may come several times.
+ */
+export type DistributionKind = typeof DISTRIBUTION_KINDS[number];
+
+/** Candidates of one question. */
+export interface CandidateSet {
+  /** [K] documents; with `draws` one may stand there several times, else none does. */
+  readonly docs: Int32Array;
+  /** [K] log p(d|q), natural logarithm, over all documents. */
+  readonly logProbs: Float64Array;
+  /** [K] logarithm of the probability that each is a candidate; 0 where that is certain. */
+  readonly logInclusion: Float64Array;
+  /** Σ p(d|q) over the documents that are no candidates, in [0, 1]. */
+  readonly droppedMass: number;
+}
+
+/** Chooses candidates from p(d|q). */
+export interface DocumentDistribution {
+  /** How. */
+  readonly kind: DistributionKind;
+  /** Whether weights of candidates are to be divided by their sum. */
+  readonly isRenormalized: boolean;
+  /**
+   * Candidates of questions.
+   *
+   * @param questions Token ids of each
+   * @param random Where chance comes from: the i-th question draws from a stream of its own
+   * @throws {DataError} If a question has no token
+   */
+  candidates(
+    questions: readonly ArrayLike<number>[],
+    random: RandomKey,
+  ): Promise<CandidateSet[]>;
+  /** Free the program. */
+  dispose(): Promise<void>;
+}
+
+/** What a distribution is made of. */
+export interface DistributionOptions {
+  /** How candidates are chosen. */
+  readonly kind: DistributionKind;
+  /** K. `exact` takes at most as many, in the order of their probability. Default: all documents. */
+  readonly size?: number;
+  /**
+   * `exact`: no more documents than hold this mass. What is left out is reported, and bounds the error: with
+   * dropped mass ε the likelihood of the answer is too low by at most ε. Default 1: all.
+   */
+  readonly mass?: number;
+  /** How the model is asked. */
+  readonly scorer: DocidScorer;
+  /** Docids. */
+  readonly trie: Trie;
+  /** Parameters of the model. */
+  readonly specs: ParamSpecs;
+  /** Their values, read where they lie each time: they may be in training. */
+  readonly parameters: HostTensors;
+  /** Fills up short rows. */
+  readonly padId: number;
+  /** Tokens kept of a question. Default 256. */
+  readonly maxTokens?: number;
+  /** Questions of one run. Default 32. */
+  readonly batchSize?: number;
+}
+
+/** The first documents of one question, by the way candidates are chosen. */
+type Choose = (logProbs: Float32Array, random: RandomStream) => CandidateSet;
+
+const sumOfExp = (logs: Float64Array): number => logs.reduce((sum, x) => sum + Math.exp(x), 0);
+const share = (x: number): number => Math.min(1, Math.max(0, x));
+
+function candidatesAt(
+  logProbs: Float32Array,
+  docs: Int32Array,
+  logInclusion: Float64Array = new Float64Array(docs.length),
+): CandidateSet {
+  const own = Float64Array.from(docs, (d) => logProbs[d]);
+  const different = new Set(docs);
+  const isAll = different.size === logProbs.length;
+  const kept = isAll ? 1 : sumOfExp(Float64Array.from(different, (d) => logProbs[d]));
+  return { docs, logProbs: own, logInclusion, droppedMass: share(1 - kept) };
+}
+
+/** The most probable documents until they are `size` or hold `mass`. */
+function mostProbable(size: number, mass: number): Choose {
+  return (logProbs) => {
+    const N = logProbs.length;
+    if (size >= N && mass >= 1) {
+      return candidatesAt(logProbs, Int32Array.from({ length: N }, (_, d) => d));
+    }
+    const order = Array.from(logProbs.keys()).sort((a, b) => logProbs[b] - logProbs[a] || a - b);
+    let held = 0, count = 0;
+    while (count < Math.min(size, N) && (count === 0 || held < mass)) {
+      held += Math.exp(logProbs[order[count++]]);
+    }
+    return candidatesAt(logProbs, Int32Array.from(order.slice(0, count)));
+  };
+}
+
+function drawn(size: number): Choose {
+  return (logProbs, random) => {
+    const total = logProbs.reduce((sum, x) => sum + Math.exp(x), 0);
+    const docs = Int32Array.from({ length: size }, () => {
+      let left = random.uniform() * total, d = -1;
+      while (left >= 0 && d + 1 < logProbs.length) left -= Math.exp(logProbs[++d]);
+      return d;
+    });
+    return candidatesAt(logProbs, docs);
+  };
+}
+
+const withoutReplacement = (size: number): Choose => (logProbs, random) => {
+  const { indices, logInclusion } = gumbelTopK(logProbs, size, random);
+  return candidatesAt(logProbs, indices, logInclusion);
+};
+
+/**
+ * Open a distribution over the documents of an index.
+ *
+ * `exact`, `gumbel_top_k` and `draws` enumerate p(d|q) in one batched pass over the trie's inner nodes
+ * (`exhaustiveLogProbs`); `top_k` searches as retrieval does.
+ *
+ * @param executor What runs it
+ * @param options The model, and how candidates are chosen
+ * @throws {DeepragError} If a size or mass is out of range, or one is missing
+ */
+export async function openDocumentDistribution(
+  executor: Executor,
+  options: DistributionOptions,
+): Promise<DocumentDistribution> {
+  const { kind, scorer, trie, specs, parameters, padId, mass = 1 } = options;
+  const { maxTokens = 256, batchSize = 32 } = options;
+  const size = options.size ?? (kind === "exact" ? trie.docCount : undefined);
+  if (size === undefined || !Number.isSafeInteger(size) || size < 1) {
+    throw new DeepragError(
+      `Cannot choose ${size} candidates by ${kind}: give a positive whole number`,
+    );
+  }
+  if (!(mass > 0 && mass <= 1)) {
+    throw new DeepragError(`Cannot choose candidates that hold a mass of ${mass}: give 0 < m ≤ 1`);
+  }
+  const isSearched = kind === "top_k";
+  const choose = kind === "exact"
+    ? mostProbable(size, mass)
+    : kind === "draws"
+    ? drawn(size)
+    : withoutReplacement(size);
+  const executable = await executor.compile(
+    isSearched
+      ? searchProgram(scorer, trie, {
+        params: specs,
+        beam: Math.min(size, trie.docCount),
+        name: "candidates",
+      })
+      : exhaustiveProgram(scorer, trie, { params: specs, name: "distribution" }),
+  );
+  /** Found by the search: the log-probabilities of those that came back. */
+  const searched = (doc: ArrayLike<number>, logProb: ArrayLike<number>): CandidateSet => {
+    const found = Array.from(doc).map((d, k) => ({ d, log: logProb[k] })).filter(({ d }) => d >= 0);
+    const logProbs = Float64Array.from(found, ({ log }) => log);
+    return {
+      docs: Int32Array.from(found, ({ d }) => d),
+      logProbs,
+      logInclusion: new Float64Array(found.length),
+      droppedMass: share(1 - sumOfExp(logProbs)),
+    };
+  };
+  return {
+    kind,
+    isRenormalized: isSearched,
+    async candidates(questions, random): Promise<CandidateSet[]> {
+      const texts = questions.map((ids, i) => {
+        if (ids.length) return Array.from(ids).slice(0, maxTokens);
+        throw new DataError(
+          `Cannot find documents for question ${
+            i + 1
+          } of ${questions.length}: no token is left of it`,
+        );
+      });
+      const sets: CandidateSet[] = [];
+      for (let from = 0; from < texts.length; from += batchSize) {
+        const part = texts.slice(from, from + batchSize);
+        const result = await executable.run({ ...parameters, ...padBatch(part, { padId }) });
+        const { logProb } = result, [, width] = logProb.shape;
+        part.forEach((_, b) => {
+          const row = (logProb.data as Float32Array).subarray(b * width, (b + 1) * width);
+          sets.push(
+            isSearched
+              ? searched(result.doc.data.subarray(b * width, (b + 1) * width), row)
+              : choose(row, randomStream({ ...random, stream: `${random.stream}/${from + b}` })),
+          );
+        });
+      }
+      return sets;
+    },
+    dispose: () => executable.dispose(),
+  };
+}

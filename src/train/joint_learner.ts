@@ -1,0 +1,271 @@
+/** An index that learns from what a reader makes of its documents. @module */
+import {
+  type AgentProtocol,
+  answerTokens,
+  type PolicyText,
+  readingText,
+  type Situation,
+} from "../agent/mod.ts";
+import type { Document } from "../data/types.ts";
+import type { DocumentDistribution } from "../retriever/mod.ts";
+import { createTrainStep, type Executor, type Optimizer } from "../runtime/mod.ts";
+import type { RandomKey } from "../tensor/random.ts";
+import type { Demonstration } from "./demonstration_model.ts";
+import type { IndexExample, IndexModel, WeighedExample } from "./index_model.ts";
+import type { JointGradients, JointObjective, JudgedCandidates } from "./joint_objective.ts";
+
+/** What an index learns in joint training, and from whom. */
+export interface JointLearnerOptions {
+  /** What runs the programs. */
+  readonly executor: Executor;
+  /** The index. */
+  readonly model: IndexModel;
+  /** Its parameters, and what moves them. */
+  readonly optimizer: Optimizer;
+  /** Token ids of a query, as the index reads it. */
+  readonly encode: (query: string) => ArrayLike<number>;
+  /** Chooses the documents that are read. */
+  readonly distribution: DocumentDistribution;
+  /** What the answers say about them. */
+  readonly objective: JointObjective;
+  /** How documents are put to the policy. */
+  readonly protocol: AgentProtocol;
+  /** The documents. */
+  readonly documents: readonly Document[];
+  /** [T] log π of each choice of each text under the policy as it stands. */
+  readonly judge: (texts: readonly PolicyText[]) => Promise<readonly ArrayLike<number>[]>;
+  /** Whether the decision to retrieve is to be differentiated, too. */
+  readonly hasGate?: boolean;
+  /** Share of the reader's gradient that is kept: 0 stops it. Default 0. */
+  readonly readerWeight?: number;
+  /** Largest norm of the index's gradient. Default 1. */
+  readonly clipNorm?: number;
+}
+
+/** Situations with their candidates, and what the reader says with each. */
+export interface JudgedSituations {
+  /** Situations whose query has words for the index. */
+  readonly situations: readonly Situation[];
+  /** Token ids of each query. */
+  readonly queries: readonly ArrayLike<number>[];
+  /** By situation. */
+  readonly judged: readonly JudgedCandidates[];
+}
+
+/** What a step of joint training did. */
+export interface JointStepResult {
+  /** Mean loss of the objective. */
+  readonly loss: number;
+  /** Norm of the index's gradient before clipping. */
+  readonly gradNorm: number;
+  /** Whether the step was taken; not where the gradient is not finite. */
+  readonly isApplied: boolean;
+  /** Situations that were learned from. */
+  readonly situations: number;
+  /** Documents that were read. */
+  readonly documentsRead: number;
+  /** Mean of Σ p(d|q) over the documents that were not read. */
+  readonly droppedMass: number;
+  /** Mean probability of the right answer over the documents that were read, by the index's weights. */
+  readonly answerProb: number;
+  /** What the reader is to learn, weighted; nothing where its gradient is stopped. */
+  readonly lessons: readonly Demonstration[];
+}
+
+/** Choices of {@linkcode JointLearner.step}. */
+export interface JointStepOptions {
+  /** Learning rate of the index; at 0 it stays as it is. */
+  readonly learningRate: number;
+  /** Supervised pairs that are replayed. */
+  readonly replay: readonly IndexExample[];
+  /** Weight of their mean loss. */
+  readonly replayWeight: number;
+  /** Where the choice of candidates comes from. */
+  readonly random: RandomKey;
+}
+
+/** Teaches an index. */
+export interface JointLearner {
+  /** Choose candidates, and let the reader judge them. */
+  judge(situations: readonly Situation[], random: RandomKey): Promise<JudgedSituations>;
+  /**
+   * The gradient of the index's parameters, left in its store.
+   *
+   * @returns The loss's derivatives, and the rows of row-sparse parameters that take part
+   */
+  differentiate(
+    of: JudgedSituations,
+    replay: Pick<JointStepOptions, "replay" | "replayWeight">,
+  ): Promise<{ gradients: JointGradients; rows: Readonly<Record<string, Int32Array>> }>;
+  /**
+   * One step of the index on these situations. Situations whose query is blank to the index are left out.
+   *
+   * @returns Nothing where no situation is left and nothing is replayed
+   */
+  step(
+    situations: readonly Situation[],
+    options: JointStepOptions,
+  ): Promise<JointStepResult | undefined>;
+  /** Free the program. What was given stays the giver's to dispose of. */
+  dispose(): Promise<void>;
+}
+
+/** Lessons whose weight is below this share of the largest are left out: they would change nothing. */
+const NEGLIGIBLE = 1e-6;
+
+const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0);
+const NOTHING: JointGradients = { loss: 0, questions: [] };
+
+/** The decision itself: the retrieve token behind the prompt. */
+function gateText({ prompt, prefix }: Situation): PolicyText {
+  return { tokens: prefix, actions: [prompt.length], mayRetrieve: [1] };
+}
+
+/** The right answer at once. */
+function closedText({ prompt, question }: Situation, protocol: AgentProtocol): PolicyText {
+  const target = answerTokens(protocol, question.answers[0]);
+  return {
+    tokens: [...prompt, ...target],
+    actions: target.map((_, t) => prompt.length + t),
+    mayRetrieve: target.map((_, t) => Number(t === 0)),
+  };
+}
+
+/** Whether the policy looked the question up before it wrote anything. */
+const isFirstMove = ({ prompt, prefix }: Situation): boolean => prefix.length === prompt.length + 1;
+
+/**
+ * Open a learner. Each step
+ *
+ * 1. asks the index for candidates K of each query, and their log p(d|q);
+ * 2. lets the policy say how likely it would write what is right, log p(y|q,d), with each of them;
+ * 3. has the objective differentiated with respect to both;
+ * 4. goes on backwards into the index, by the loss −Σ c log p(d|q) with those derivatives as weights c, beside
+ *    replayed supervised pairs, and takes a step;
+ * 5. hands the derivatives of the reader over as weighted lessons, for its own next step.
+ *
+ * @param options Index, reader, objective
+ */
+export async function openJointLearner(options: JointLearnerOptions): Promise<JointLearner> {
+  const { executor, model, optimizer, encode, distribution, objective } = options;
+  const { protocol, documents, hasGate = false, readerWeight = 0, clipNorm = 1 } = options;
+  const train = await createTrainStep(executor, model.jointProgram, optimizer.store);
+
+  const judge = async (
+    all: readonly Situation[],
+    random: RandomKey,
+  ): Promise<JudgedSituations> => {
+    const encoded = all.map((situation) => ({ situation, ids: encode(situation.query) }))
+      .filter(({ ids }) => ids.length > 0);
+    const situations = encoded.map(({ situation }) => situation);
+    const queries = encoded.map(({ ids }) => ids);
+    const sets = situations.length ? await distribution.candidates(queries, random) : [];
+    // A document that was drawn twice is read once.
+    const read = new Map<string, number>(), texts: PolicyText[] = [];
+    const placeOf = (key: string, text: () => PolicyText): number => {
+      if (!read.has(key)) {
+        read.set(key, texts.length);
+        texts.push(text());
+      }
+      return read.get(key)!;
+    };
+    const places = situations.map((situation, i) => ({
+      docs: Array.from(
+        sets[i].docs,
+        (doc) => placeOf(`${i}/${doc}`, () => readingText(situation, documents[doc], protocol)),
+      ),
+      gate: hasGate && isFirstMove(situation)
+        ? {
+          logGate: placeOf(`${i}/gate`, () => gateText(situation)),
+          logClosed: placeOf(`${i}/closed`, () => closedText(situation, protocol)),
+        }
+        : undefined,
+    }));
+    const logs = (await options.judge(texts)).map(sum);
+    return {
+      situations,
+      queries,
+      judged: places.map(({ docs, gate }, i) => ({
+        set: sets[i],
+        logLikelihoods: docs.map((at) => logs[at]),
+        gate: gate && {
+          logGate: logs[gate.logGate],
+          logClosed: logs[gate.logClosed],
+          cost: situations[i].cost,
+        },
+      })),
+    };
+  };
+
+  const differentiate: JointLearner["differentiate"] = async (
+    { queries, judged },
+    { replay, replayWeight },
+  ) => {
+    const gradients = judged.length ? await objective.differentiate(judged) : NOTHING;
+    const weighed = gradients.questions.map(({ logProbs }, i): WeighedExample => ({
+      tokenIds: queries[i],
+      docs: judged[i].set.docs,
+      weights: logProbs.map((x) => -x),
+    }));
+    const { inputs, rows } = model.jointBatch({ weighed, replay, replayWeight });
+    await train.step(inputs, { rows });
+    return { gradients, rows };
+  };
+
+  /** The reader's derivatives as lessons: their loss is −Σ w log π, so the weight is the derivative, negated. */
+  const lessonsOf = (
+    { situations, judged }: JudgedSituations,
+    { questions }: JointGradients,
+  ): Demonstration[] => {
+    const weighed = questions.flatMap((question, i) => {
+      const situation = situations[i], { set, gate } = judged[i];
+      const lessons = Array.from(set.docs, (doc, k) => ({
+        weight: -question.logLikelihoods[k] * readerWeight,
+        text: () => readingText(situation, documents[doc], protocol),
+      }));
+      if (gate) {
+        lessons.push(
+          { weight: -question.logGate, text: () => gateText(situation) },
+          { weight: -question.logClosed, text: () => closedText(situation, protocol) },
+        );
+      }
+      return lessons;
+    });
+    const least = NEGLIGIBLE *
+      weighed.reduce((most, { weight }) => Math.max(most, Math.abs(weight)), 0);
+    return weighed.flatMap(({ weight, text }) =>
+      Math.abs(weight) > least ? [{ ...text(), weight }] : []
+    );
+  };
+
+  return {
+    judge,
+    differentiate,
+    async step(situations, { learningRate, random, ...replayed }): Promise<
+      JointStepResult | undefined
+    > {
+      const of = await judge(situations, random), { judged } = of;
+      if (!judged.length && !replayed.replay.length) return undefined;
+      const { gradients, rows } = await differentiate(of, replayed);
+      const { gradNorm, isApplied } = optimizer.step(learningRate, { clipNorm, rows });
+      const count = Math.max(1, judged.length);
+      return {
+        loss: gradients.loss,
+        gradNorm,
+        isApplied,
+        situations: judged.length,
+        documentsRead: judged.reduce((n, { set }) => n + set.docs.length, 0),
+        droppedMass: judged.reduce((total, { set }) => total + set.droppedMass, 0) / count,
+        answerProb: judged.reduce((total, { set, logLikelihoods }) => {
+          const mass = sum(set.logProbs.map(Math.exp));
+          const joint = sum(
+            set.logProbs.map((log, k) => Math.exp(log - set.logInclusion[k] + logLikelihoods[k])),
+          );
+          return total + (distribution.isRenormalized ? joint / mass : joint);
+        }, 0) / count,
+        lessons: lessonsOf(of, gradients),
+      };
+    },
+    dispose: () => train.dispose(),
+  };
+}

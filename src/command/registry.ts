@@ -12,6 +12,7 @@ import { prepareData } from "./prepare_data.ts";
 import { retrieve } from "./retrieve.ts";
 import { trainAgentCommand } from "./train_agent.ts";
 import { trainDsiCommand } from "./train_dsi.ts";
+import { trainJointCommand } from "./train_joint.ts";
 
 /** All commands. */
 export const commands: readonly Command[] = [
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   prepareData,
   trainDsiCommand,
   trainAgentCommand,
+  trainJointCommand,
   evaluateModel,
   retrieve,
   ask,

@@ -160,6 +160,54 @@ training:
   batch_size: 512
   learning_rate: 3e-3
 `,
+  "train/joint": `# yaml-language-server: $schema=../schema.json
+# An agent and its index, end to end, in the oracle world. The index begins with random numbers and a few
+# steps on labelled pairs; answers teach it the rest.
+defaults:
+  - data: world
+  - model: dsi_tiny
+  - docid: atomic
+data:
+  world:
+    entities: 400
+    held_out_share: 0
+    kept_wordings: all
+model:
+  width: 256
+  init: random
+training:
+  max_steps: 60
+  batch_size: 64
+  learning_rate: 0.01
+  slot_rate_factor: 1
+  eval_every: 20
+  distill:
+    weight: 0
+  mix:
+    template: 0
+agent:
+  warm_start:
+    steps: 2000
+  iterations: 60
+joint:
+  dsi_learning_rate: 0.01
+`,
+  "train/joint_no_labels": `# yaml-language-server: $schema=../schema.json
+# No question is ever labelled with its document: the index begins with random numbers, and answers alone
+# teach it.
+defaults:
+  - train/joint
+data:
+  world:
+    entities: 200
+joint:
+  pretrain: false
+  supervised_weight: 0
+  distribution: exact
+  candidates: null
+  mass: 0.98
+  dsi_learning_rate: 0.03
+`,
   "train/squad_dsi": `# yaml-language-server: $schema=../schema.json
 # The main benchmark: about 2,000 passages of Wikipedia with people's questions. docs/results.md has its
 # figures. Set data.path to the folder.

@@ -42,9 +42,9 @@ export function real(description: string, field: NumberField): z.ZodDefault<z.Zo
 /** A whole number within a range, or null, which is the default. */
 export function optionalWhole(
   description: string,
-  field: Omit<NumberField, "preset">,
+  { preset = null, ...field }: Omit<NumberField, "preset"> & { preset?: number | null },
 ): z.ZodDefault<z.ZodNullable<z.ZodNumber>> {
-  return bounded(field, true).nullable().default(null).describe(description);
+  return bounded(field, true).nullable().default(preset).describe(description);
 }
 
 /** A list of real numbers within a range, at least one. */

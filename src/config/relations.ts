@@ -64,6 +64,38 @@ const relations: readonly Relation[] = [
         : undefined,
   },
   {
+    reads: ["joint.distribution", "joint.objective"],
+    problem: ({ joint }) =>
+      (joint.objective === "drawn_utility") === (joint.distribution === "draws")
+        ? undefined
+        : joint.objective === "drawn_utility"
+        ? "must be draws for joint.objective=drawn_utility"
+        : "can be draws only with joint.objective=drawn_utility",
+  },
+  {
+    reads: ["joint.candidates", "joint.distribution"],
+    problem: ({ joint }) =>
+      joint.candidates === null && joint.distribution !== "exact"
+        ? `is needed for joint.distribution=${joint.distribution}: give a number`
+        : joint.distribution === "draws" && joint.candidates! < 2
+        ? "must be 2 or more for joint.distribution=draws: a draw is compared with the others"
+        : undefined,
+  },
+  {
+    reads: ["joint.pretrain", "joint.index"],
+    problem: ({ joint }) =>
+      !joint.pretrain && joint.index !== null
+        ? "is false, but joint.index names a trained index: leave one of them out"
+        : undefined,
+  },
+  {
+    reads: ["joint.gate_weight", "agent.budget"],
+    problem: ({ joint, agent }) =>
+      joint.gate_weight > 0 && agent.budget < 1
+        ? "needs agent.budget of 1 or more: without one there is nothing to decide"
+        : undefined,
+  },
+  {
     reads: ["training.mix"],
     problem: ({ training }) =>
       Object.values(training.mix).every((ratio) => ratio === 0)

@@ -363,9 +363,9 @@ const agent = section("The agent: a policy that answers, and decides when to ret
     preset: 16,
   }),
   retriever: choice(
-    "index: a trained run; bm25: over stems; exact: the document whose title is named; empty, random: " +
-      "controls; oracle: always a right document.",
-    ["index", "bm25", "exact", "empty", "random", "oracle"],
+    "index: a trained run; own: the index of the agent's own run (train-joint sets it); bm25: over stems; " +
+      "exact: the document whose title is named; empty, random: controls; oracle: always a right document.",
+    ["index", "own", "bm25", "exact", "empty", "random", "oracle"],
     "bm25",
   ),
   index: optionalText("Run folder of the trained index (retriever index)."),
@@ -479,6 +479,88 @@ const agent = section("The agent: a policy that answers, and decides when to ret
   resume: optionalText("Run folder to continue, such as outputs/2026-01-31/12-00-00."),
 });
 
+const joint = section(
+  "Joint training: the index learns from what its documents do for the answers, while the agent is rewarded.",
+  {
+    index: optionalText(
+      "Run folder of a trained index to go on with, over the same documents; null trains one here first.",
+    ),
+    pretrain: toggle(
+      "Train the index on labelled pairs first, as the section training says. false: it begins as model.init " +
+        "makes it, and answers alone teach it. Only without joint.index.",
+      true,
+    ),
+    objective: choice(
+      "What the index learns. marginal: likelihood of the answer over its documents (Guu et al. 2020); " +
+        "emdr2: the same with the gradient stopped between index and reader (Sachan et al. 2021); pdist: to " +
+        "rank as the reader's likelihoods do (Izacard et al. 2023); expected_utility: the mean reward, " +
+        "enumerated; drawn_utility: the same by REINFORCE.",
+      ["marginal", "emdr2", "pdist", "expected_utility", "drawn_utility"],
+      "marginal",
+    ),
+    distribution: choice(
+      "Which documents are read for it. exact: all, or the best that hold joint.mass; top_k: the best, " +
+        "renormalised; gumbel_top_k: drawn without replacement; draws: drawn with replacement.",
+      ["exact", "top_k", "gumbel_top_k", "draws"],
+      "top_k",
+    ),
+    candidates: optionalWhole(
+      "Documents read for a question. null means all (exact).",
+      { min: 1, max: 1_000_000, preset: 16 },
+    ),
+    mass: real(
+      "Read no more documents than hold this share of the probability (exact). 1 means all.",
+      { min: 0.01, max: 1, preset: 1 },
+    ),
+    temperature: real("The reader's log-likelihoods are divided by this (pdist).", {
+      min: 0.01,
+      max: 1000,
+      preset: 1,
+    }),
+    queries: choice(
+      "What the index learns from. asked: the queries of the agent's episodes; all: also the question itself " +
+        "where an episode asked nothing.",
+      ["asked", "all"],
+      "all",
+    ),
+    extra_questions: whole(
+      "Questions of an iteration that the index learns from besides those of the episodes: looked up as they " +
+        "are.",
+      { min: 0, max: 65_536, preset: 0 },
+    ),
+    batch_size: whole("Queries of one step of the index.", { min: 1, max: 65_536, preset: 16 }),
+    dsi_learning_rate: real("Learning rate of the index; 0 freezes it: the control.", {
+      min: 0,
+      max: 10,
+      preset: 1e-3,
+    }),
+    clip_norm: real("Largest global norm of the index's gradient.", {
+      min: 1e-6,
+      max: 1e6,
+      preset: 1,
+    }),
+    reader_weight: real(
+      "Weight of the objective's gradient in the reader; 0 stops it between index and reader.",
+      { min: 0, max: 1000, preset: 1 },
+    ),
+    gate_weight: real(
+      "Weight of the exactly differentiated decision to retrieve, for one step; 0 leaves it to the reward.",
+      { min: 0, max: 1000, preset: 0 },
+    ),
+    supervised_weight: real("Weight of the replayed labelled pairs; 0 for no labels at all.", {
+      min: 0,
+      max: 1000,
+      preset: 1,
+    }),
+    replay: whole("Labelled pairs replayed in each step of the index.", {
+      min: 0,
+      max: 65_536,
+      preset: 64,
+    }),
+    resume: optionalText("Run folder to continue, such as outputs/2026-01-31/12-00-00."),
+  },
+);
+
 const evaluation = section("How the model is evaluated.", {
   beam: whole("Prefixes kept by the search, and documents returned.", {
     min: 1,
@@ -519,6 +601,7 @@ export const configSchema = z.strictObject({
   docid: docid.prefault({}),
   training: training.prefault({}),
   agent: agent.prefault({}),
+  joint: joint.prefault({}),
   evaluation: evaluation.prefault({}),
   export: exportSection.prefault({}),
   device: device.prefault({}),
@@ -533,6 +616,7 @@ export const sectionNames: readonly string[] = [
   "docid",
   "training",
   "agent",
+  "joint",
   "evaluation",
   "export",
   "device",

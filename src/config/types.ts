@@ -281,10 +281,11 @@ export interface AgentConfig {
   /** Most tokens written between two boundaries. Default: 16. */
   readonly turn_tokens: number;
   /**
-   * index: a trained run; bm25: over stems; exact: the document whose title is named; empty,
-   * random: controls; oracle: always a right document. Default: bm25.
+   * index: a trained run; own: the index of the agent's own run (train-joint sets it); bm25:
+   * over stems; exact: the document whose title is named; empty, random: controls; oracle:
+   * always a right document. Default: bm25.
    */
-  readonly retriever: "index" | "bm25" | "exact" | "empty" | "random" | "oracle";
+  readonly retriever: "index" | "own" | "bm25" | "exact" | "empty" | "random" | "oracle";
   /** Run folder of the trained index (retriever index). Default: null. */
   readonly index: string | null;
   /**
@@ -365,6 +366,78 @@ export interface AgentConfig {
   readonly resume: string | null;
 }
 
+/**
+ * Joint training: the index learns from what its documents do for the answers, while the agent
+ * is rewarded.
+ */
+export interface JointConfig {
+  /**
+   * Run folder of a trained index to go on with, over the same documents; null trains one here
+   * first. Default: null.
+   */
+  readonly index: string | null;
+  /**
+   * Train the index on labelled pairs first, as the section training says. false: it begins as
+   * model.init makes it, and answers alone teach it. Only without joint.index. Default: true.
+   */
+  readonly pretrain: boolean;
+  /**
+   * What the index learns. marginal: likelihood of the answer over its documents (Guu et al.
+   * 2020); emdr2: the same with the gradient stopped between index and reader (Sachan et al.
+   * 2021); pdist: to rank as the reader's likelihoods do (Izacard et al. 2023);
+   * expected_utility: the mean reward, enumerated; drawn_utility: the same by REINFORCE.
+   * Default: marginal.
+   */
+  readonly objective: "marginal" | "emdr2" | "pdist" | "expected_utility" | "drawn_utility";
+  /**
+   * Which documents are read for it. exact: all, or the best that hold joint.mass; top_k: the
+   * best, renormalised; gumbel_top_k: drawn without replacement; draws: drawn with
+   * replacement. Default: top_k.
+   */
+  readonly distribution: "exact" | "top_k" | "gumbel_top_k" | "draws";
+  /** Documents read for a question. null means all (exact). Default: 16. */
+  readonly candidates: number | null;
+  /**
+   * Read no more documents than hold this share of the probability (exact). 1 means all.
+   * Default: 1.
+   */
+  readonly mass: number;
+  /** The reader's log-likelihoods are divided by this (pdist). Default: 1. */
+  readonly temperature: number;
+  /**
+   * What the index learns from. asked: the queries of the agent's episodes; all: also the
+   * question itself where an episode asked nothing. Default: all.
+   */
+  readonly queries: "asked" | "all";
+  /**
+   * Questions of an iteration that the index learns from besides those of the episodes: looked
+   * up as they are. Default: 0.
+   */
+  readonly extra_questions: number;
+  /** Queries of one step of the index. Default: 16. */
+  readonly batch_size: number;
+  /** Learning rate of the index; 0 freezes it: the control. Default: 0.001. */
+  readonly dsi_learning_rate: number;
+  /** Largest global norm of the index's gradient. Default: 1. */
+  readonly clip_norm: number;
+  /**
+   * Weight of the objective's gradient in the reader; 0 stops it between index and reader.
+   * Default: 1.
+   */
+  readonly reader_weight: number;
+  /**
+   * Weight of the exactly differentiated decision to retrieve, for one step; 0 leaves it to
+   * the reward. Default: 0.
+   */
+  readonly gate_weight: number;
+  /** Weight of the replayed labelled pairs; 0 for no labels at all. Default: 1. */
+  readonly supervised_weight: number;
+  /** Labelled pairs replayed in each step of the index. Default: 64. */
+  readonly replay: number;
+  /** Run folder to continue, such as outputs/2026-01-31/12-00-00. Default: null. */
+  readonly resume: string | null;
+}
+
 /** How the model is evaluated. */
 export interface EvaluationConfig {
   /** Prefixes kept by the search, and documents returned. Default: 10. */
@@ -414,6 +487,11 @@ export interface ResolvedConfig {
   readonly training: TrainingConfig;
   /** The agent: a policy that answers, and decides when to retrieve. */
   readonly agent: AgentConfig;
+  /**
+   * Joint training: the index learns from what its documents do for the answers, while the
+   * agent is rewarded.
+   */
+  readonly joint: JointConfig;
   /** How the model is evaluated. */
   readonly evaluation: EvaluationConfig;
   /** How the model is exported to ONNX. */

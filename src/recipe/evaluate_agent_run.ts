@@ -7,7 +7,7 @@ import { type AgentEvaluation, evaluateAgent } from "./evaluate_agent.ts";
 import { openAgent } from "./open_agent.ts";
 import { loadAgentData } from "./prepare_agent.ts";
 import type { RunFolder } from "./run_folder.ts";
-import { evaluationOptions } from "./train_agent.ts";
+import { evaluationOptions } from "./policy_training.ts";
 
 /** Choices of {@linkcode evaluateAgentRun}. */
 export interface EvaluateAgentRunOptions {

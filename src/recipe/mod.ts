@@ -118,13 +118,14 @@ export {
   RUNS_ROOT,
 } from "./run_folder.ts";
 export { AGENT_FILES } from "./agent_files.ts";
-export {
-  evaluationOptions,
-  measurePolicy,
-  trainAgent,
-  type TrainAgentOptions,
-  type TrainAgentResult,
-  trajectoryToJson,
-} from "./train_agent.ts";
+export { evaluationOptions, measurePolicy, trajectoryToJson } from "./policy_training.ts";
+export { trainAgent, type TrainAgentOptions, type TrainAgentResult } from "./train_agent.ts";
 export { RUN_FILES } from "./run_files.ts";
+export { JOINT_FILES } from "./joint_files.ts";
+export {
+  type JointFigures,
+  trainJoint,
+  type TrainJointOptions,
+  type TrainJointResult,
+} from "./train_joint.ts";
 export { trainDsi, type TrainDsiOptions, type TrainDsiResult } from "./train_dsi.ts";

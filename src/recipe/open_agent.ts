@@ -196,7 +196,11 @@ export async function openAgent(
   }
   const documents = await documentsOf(run);
   const executor = executorOf(config.device);
-  const prepared = await prepareRetriever(config.agent, documents, { executor, top });
+  const prepared = await prepareRetriever(config.agent, documents, {
+    executor,
+    top,
+    own: run.path,
+  });
   const environment = environmentOf(config, model.tokenizer, documents, prepared.retriever);
   const slots = await openPolicySlots(
     model,

@@ -145,6 +145,8 @@ export interface RetrieverOptions {
   readonly executor?: Executor;
   /** Documents that a retrieval may return. Default 1. */
   readonly top?: number;
+  /** The run that `agent.retriever=own` means. */
+  readonly own?: string;
 }
 
 /**
@@ -161,6 +163,20 @@ export async function prepareRetriever(
   options: RetrieverOptions = {},
 ): Promise<PreparedRetriever> {
   let dispose = async (): Promise<void> => {};
+  const openRunIndex = async (path: string): Promise<DocumentRetriever> => {
+    const run = await findTrainedRun(path);
+    const { top = 1, executor } = options;
+    const opened = await openIndex(run, { beam: Math.max(10, top), executor });
+    dispose = async () => await opened[Symbol.asyncDispose]();
+    if (opened.documents.fingerprint !== corpusFingerprint(documents)) {
+      await dispose();
+      throw new CheckpointError(
+        `Cannot retrieve with the index of ${run.path}: it was trained on other documents. Train ` +
+          "one on the documents of this configuration with train-dsi",
+      );
+    }
+    return indexRetriever(opened.searcher);
+  };
   const choose = async (): Promise<DocumentRetriever> => {
     switch (retriever) {
       case "bm25":
@@ -173,29 +189,31 @@ export async function prepareRetriever(
         return emptyRetriever();
       case "random":
         return randomRetriever(documents.length);
-      case "index": {
-        const run = await findTrainedRun(index!);
-        const { top = 1, executor } = options;
-        const opened = await openIndex(run, { beam: Math.max(10, top), executor });
-        dispose = async () => await opened[Symbol.asyncDispose]();
-        if (opened.documents.fingerprint !== corpusFingerprint(documents)) {
-          await dispose();
-          throw new CheckpointError(
-            `Cannot retrieve with the index of ${run.path}: it was trained on other documents. Train ` +
-              "one on the documents of this configuration with train-dsi",
-          );
-        }
-        return indexRetriever(opened.searcher);
-      }
+      case "index":
+        return await openRunIndex(index!);
+      case "own":
+        if (options.own !== undefined) return await openRunIndex(options.own);
+        throw new ConfigError([{
+          key: "agent.retriever",
+          message:
+            "is own, but this run trains no index: use train-joint, or index with agent.index",
+        }]);
     }
   };
-  const chosen = await choose();
+  return noiseAround(await choose(), noise, documents.length, () => dispose());
+}
+
+/** A retriever with noise, if there is any. */
+function noiseAround(
+  base: DocumentRetriever,
+  rate: number,
+  documents: number,
+  dispose: () => Promise<void> = async () => {},
+): PreparedRetriever {
   return {
-    base: chosen,
-    retriever: noise > 0
-      ? noisyRetriever(chosen, { rate: noise, documents: documents.length })
-      : chosen,
-    [Symbol.asyncDispose]: () => dispose(),
+    base,
+    retriever: rate > 0 ? noisyRetriever(base, { rate, documents }) : base,
+    [Symbol.asyncDispose]: dispose,
   };
 }
 
@@ -233,6 +251,16 @@ export function environmentOf(
   };
 }
 
+/** Choices of {@linkcode prepareAgent}. */
+export interface PrepareAgentOptions {
+  /** What runs an index. */
+  readonly executor?: Executor;
+  /** Finds its documents. Default: the retriever of the configuration. */
+  readonly retriever?: DocumentRetriever;
+  /** Told what takes long. */
+  readonly onNote?: (note: string) => void;
+}
+
 /**
  * Prepare an agent for its training. Close it afterwards.
  *
@@ -244,7 +272,7 @@ export function environmentOf(
 export async function prepareAgent(
   config: ResolvedConfig,
   data: AgentData,
-  options: { executor?: Executor; onNote?: (note: string) => void } = {},
+  options: PrepareAgentOptions = {},
 ): Promise<PreparedAgent> {
   const { agent, seed } = config;
   const start = agent.policy.pretrained === null
@@ -260,7 +288,9 @@ export async function prepareAgent(
       "Cannot train an agent: no question of the part train has an answer. Give the questions answers",
     );
   }
-  const prepared = await prepareRetriever(agent, data.documents, options);
+  const prepared = options.retriever
+    ? noiseAround(options.retriever, agent.noise, data.documents.length)
+    : await prepareRetriever(agent, data.documents, options);
   const environment = environmentOf(config, start.tokenizer, data.documents, prepared.retriever);
   const { protocol } = environment;
   const teacher = data.world

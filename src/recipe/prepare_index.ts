@@ -110,6 +110,8 @@ function withShuffledLabels(source: ExampleSource, docCount: number, seed: numbe
 export interface PrepareOptions {
   /** The model that `model.pretrained` names, loaded. */
   readonly pretrained?: LoadedModel;
+  /** Docids of an index that is to be gone on with. Default: assigned by the scheme of the configuration. */
+  readonly docids?: Docids;
 }
 
 /** A T5 to start from: its tokenizer, and its weights with room for the digits. */
@@ -124,7 +126,12 @@ interface T5Start {
 function t5Start(
   c: T5ModelConfig,
   texts: readonly string[],
-  { digits, seed, pretrained }: { digits: number; seed: number } & PrepareOptions,
+  { digits, seed, pretrained }:
+    & { digits: number; seed: number }
+    & Pick<
+      PrepareOptions,
+      "pretrained"
+    >,
 ): T5Start {
   if (c.pretrained === null) {
     const tokenizerJson = trainBpe(texts, {
@@ -200,7 +207,7 @@ export function prepareIndex(
   const stemJson = trainStemTokenizer(allTexts, { minFrequency });
   const stems = loadTokenizer(stemJson);
   const matrix = stemMatrix(stems, texts);
-  const docids = docidsOf(config, matrix);
+  const docids = options.docids ?? docidsOf(config, matrix);
   const balance = balanceReport(docids);
 
   const { question, ...made } = training.mix;

@@ -1,25 +1,15 @@
 /** The index journey: documents and questions in, a trained index with its evaluation out. @module */
-import { createHash } from "node:crypto";
 import type { ResolvedConfig } from "../config/mod.ts";
 import { type Dataset, writeAtomically } from "../data/mod.ts";
-import { docidsToJson, formatBalance } from "../docid/mod.ts";
+import { formatBalance } from "../docid/mod.ts";
 import { loadModel } from "../hub/mod.ts";
-import { hitsAt, mrrAt } from "../metric/mod.ts";
-import { adafactor, adamw, type OptimizerRule, type ScheduleConfig } from "../optim/mod.ts";
-import { DocidSearcher, searchProgram } from "../retriever/mod.ts";
-import type { Executor } from "../runtime/mod.ts";
-import type { EvaluationRecord, TrainModelResult } from "../train/train_model.ts";
-import { trainModel } from "../train/train_model.ts";
+import type { TrainModelResult } from "../train/train_model.ts";
 import { type ProgressReporter, silentProgress } from "../train/progress.ts";
-import {
-  evaluateIndex,
-  formatEvaluation,
-  type IndexEvaluation,
-  rankWithIndex,
-} from "./evaluate_index.ts";
+import { evaluateIndex, formatEvaluation, type IndexEvaluation } from "./evaluate_index.ts";
 import { executorOf } from "./executor_of.ts";
 import { saveIndex } from "./index_folder.ts";
-import { type IndexParts, prepareIndex } from "./prepare_index.ts";
+import { prepareIndex } from "./prepare_index.ts";
+import { searchWithStore, trainIndex } from "./train_index.ts";
 import { openRun } from "./open_run.ts";
 import { RUN_FILES } from "./run_files.ts";
 import type { MetricsLog, RunFolder } from "./run_folder.ts";
@@ -40,21 +30,6 @@ export interface TrainDsiResult {
   readonly training: TrainModelResult;
   /** Evaluation on the dev part; nothing if training was interrupted or there are no questions. */
   readonly evaluation?: IndexEvaluation;
-}
-
-function ruleOf({ training: t }: ResolvedConfig): OptimizerRule {
-  return t.optimizer === "adafactor"
-    ? adafactor({ weightDecay: t.weight_decay })
-    : adamw({ beta1: t.beta1, beta2: t.beta2, weightDecay: t.weight_decay });
-}
-
-function scheduleOf({ training: t }: ResolvedConfig): ScheduleConfig {
-  return {
-    kind: t.schedule === "inverse_sqrt" ? "inverseSqrt" : t.schedule,
-    warmupSteps: Math.round(t.warmup_ratio * t.max_steps),
-    totalSteps: t.max_steps,
-    minFactor: t.min_factor,
-  };
 }
 
 /**
@@ -84,47 +59,20 @@ export async function trainDsi(
 
   const index = prepareIndex(dataset, config, { pretrained });
   progress.message(formatBalance(index.balance));
-  const { model } = index;
   const executor = executorOf(config.device);
   const hasDev = dataset.queries.dev?.some((q) => q.docIds.length) ?? false;
   const search = hasDev ? await searchWithStore(index, config, executor) : undefined;
 
   let log: MetricsLog | undefined;
   try {
-    const result = await trainModel({
-      model,
+    const result = await trainIndex(index, {
+      dataset,
+      config,
       executor,
-      examples: index.examples,
-      seed,
-      rule: ruleOf(config),
-      learningRate: training.learning_rate,
-      schedule: scheduleOf(config),
-      steps: training.max_steps,
-      batchSize: training.batch_size,
-      accumulate: training.accumulate,
-      clipNorm: training.clip_norm || undefined,
-      averageDecay: training.ema_decay || undefined,
-      maxMinutes: training.max_minutes ?? undefined,
-      logEvery: training.log_every,
-      evalEvery: training.eval_every,
-      evaluate: search && (async (store): Promise<EvaluationRecord> => {
-        const { ranks } = await rankWithIndex(search.over(store.params), dataset, {
-          part: "dev",
-          batchSize: evaluation.batch_size,
-        });
-        const counted = ranks.filter((rank) => rank !== undefined);
-        return {
-          "hits@1": hitsAt(1, counted),
-          "hits@10": hitsAt(10, counted),
-          "mrr@10": mrrAt(10, counted),
-        };
-      }),
+      search,
       checkpoints: {
         folder: run.file(RUN_FILES.checkpoints),
-        every: training.checkpoint_every,
-        keepLast: training.keep_last,
         resume: training.resume !== null,
-        identity: identityOf(index),
       },
       onStart: async (step) => {
         log = await run.openMetrics(step);
@@ -152,39 +100,4 @@ export async function trainDsi(
     log?.[Symbol.dispose]();
     await search?.dispose();
   }
-}
-
-/** Checksum of what gives the parameters their meaning: sizes, tokenizer and docids. */
-function identityOf({ modelConfig, tokenizerJson, docids }: IndexParts): string {
-  const parts = [modelConfig, tokenizerJson, docidsToJson(docids)];
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
-}
-
-/** Search over the parameters as they are: recorded once, with the parameters as inputs. */
-interface SearchWithStore {
-  over(parameters: TrainModelResult["store"]["params"]): DocidSearcher;
-  dispose(): Promise<void>;
-}
-
-async function searchWithStore(
-  index: IndexParts,
-  config: ResolvedConfig,
-  executor: Executor,
-): Promise<SearchWithStore> {
-  const { model, tokenizer } = index;
-  const program = searchProgram(model.scorer, model.trie, {
-    beam: config.evaluation.beam,
-    params: model.specs,
-  });
-  const executable = await executor.compile(program);
-  return {
-    over: (parameters) =>
-      new DocidSearcher({
-        executable,
-        parameters,
-        encode: (text) => tokenizer.encode(text),
-        padId: tokenizer.padId ?? 0,
-      }),
-    dispose: () => executable.dispose(),
-  };
 }

@@ -184,6 +184,22 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 /**
+ * The complete checkpoint of a step, as one that was saved beside another.
+ *
+ * @param folder Folder of `step-<n>` folders
+ * @param step Which one
+ * @throws {CheckpointError} If there is none of that step, or it is not complete
+ */
+export async function checkpointOf(folder: string, step: number): Promise<Checkpoint> {
+  const found = (await candidates(folder)).find((one) => one.step === step);
+  if (found) return await openCheckpoint(found.path);
+  throw new CheckpointError(
+    `Cannot continue from ${folder}: it has no checkpoint of step ${step}, which belongs to the one ` +
+      "beside it. Restore it, or start anew",
+  );
+}
+
+/**
  * The latest complete checkpoint of a folder. Broken ones are left where they are and reported.
  *
  * @param folder Folder of `step-<n>` folders

@@ -1,6 +1,7 @@
 /** Programs that run: executors, parameters, optimisers at work, checkpoints, verification. @module */
 export {
   Checkpoint,
+  checkpointOf,
   latestCheckpoint,
   openCheckpoint,
   saveCheckpoint,

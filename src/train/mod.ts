@@ -58,7 +58,10 @@ export {
   type TrajectoryScorerOptions,
 } from "./score_trajectories.ts";
 export {
+  type CompanionReport,
+  type CompanionTurn,
   isDegenerate,
+  type PolicyCompanion,
   type PolicyRecord,
   trainPolicy,
   type TrainPolicyOptions,

@@ -23,6 +23,7 @@ import {
   tokenMeanWeights,
 } from "../rl/mod.ts";
 import {
+  checkpointOf,
   createTrainStep,
   type Executor,
   type JsonValue,
@@ -44,6 +45,7 @@ import {
 import {
   actionRewards,
   type GrpoNormalization,
+  type JudgedText,
   openTrajectoryScorer,
   type ScoredTrajectory,
 } from "./score_trajectories.ts";
@@ -103,6 +105,41 @@ export interface PolicyRecord {
   readonly rollout_seconds: number;
   /** Seconds of training so far. */
   readonly seconds: number;
+}
+
+/** What a {@linkcode PolicyCompanion} is given of an iteration. */
+export interface CompanionTurn {
+  /** Iterations done before this one. */
+  readonly step: number;
+  /** The episodes of this iteration, before the policy learns from them. */
+  readonly scored: readonly ScoredTrajectory[];
+  /** What the policy says about texts, as it stands. */
+  readonly judge: (texts: readonly PolicyText[]) => Promise<JudgedText[]>;
+  /** Steps that the policy takes in this iteration. */
+  readonly updates: number;
+  /** By how much the guard has lowered learning rates, ≤ 1. */
+  readonly rateFactor: number;
+}
+
+/** What a {@linkcode PolicyCompanion} has to say about an iteration. */
+export interface CompanionReport {
+  /** Figures for the log. */
+  readonly figures: Readonly<Record<string, number>>;
+  /** Weighted lessons for each of the policy's steps, in their order. */
+  readonly lessons: readonly (readonly Demonstration[])[];
+}
+
+/**
+ * A model that learns beside the policy from the same episodes, such as the index it retrieves with. It is
+ * saved, resumed and taken back with the policy.
+ */
+export interface PolicyCompanion {
+  /** Its parameters and their optimiser. */
+  readonly optimizer: Optimizer;
+  /** Folder of its checkpoints. */
+  readonly folder: string;
+  /** Learn from an iteration. A pure function of its parameters and what it is given. */
+  learn(turn: CompanionTurn): Promise<CompanionReport>;
 }
 
 /** What to train, in what, and how. */
@@ -167,6 +204,8 @@ export interface TrainPolicyOptions {
    * step, in parts. Weights count as those of the loss do, whose sum is 1.
    */
   readonly lessons?: (step: number) => readonly (readonly Demonstration[])[];
+  /** What learns beside the policy. */
+  readonly companion?: PolicyCompanion;
   /** When to go back. */
   readonly guard?: GuardLimits;
   /** Best possible return of a question at a price, where it can be known. */
@@ -332,6 +371,10 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     ({ klCoefficient, rateFactor, rollbacks } = resumed.state);
     guard.restore(resumed.state.guard);
   }
+  const { companion } = options;
+  if (companion && resumed) {
+    await (await checkpointOf(companion.folder, step)).restore(companion.optimizer);
+  }
   await options.onStart?.(step);
 
   const specs = store.specs;
@@ -354,7 +397,9 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     policyLossProgram(model.config, specs, rules, { ...options.loss, algorithm }),
     store,
   );
-  const school = options.lessons && demonstrationModel(model, rules, { seed, hasValues });
+  const school = options.lessons || companion
+    ? demonstrationModel(model, rules, { seed, hasValues })
+    : undefined;
   const learn = school && await createTrainStep(executor, school.trainingProgram, store);
   const slots = await openPolicySlots(policy, rules, {
     executor,
@@ -365,11 +410,13 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
 
   const began = performance.now();
   const seconds = (): number => secondsBefore + (performance.now() - began) / 1000;
-  const keep = () => ({
-    flat: store.flat.slice(),
-    state: store.training.state.slice(),
-    updates: optimizer.updates,
-  });
+  const optimizers = [optimizer, ...(companion ? [companion.optimizer] : [])];
+  const keep = () =>
+    optimizers.map(({ store: { flat, training }, updates }) => ({
+      flat: flat.slice(),
+      state: training.state.slice(),
+      updates,
+    }));
   let kept = keep();
 
   const returnOf = (trajectory: Trajectory): number =>
@@ -390,7 +437,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   const update = async (
     scored: readonly ScoredTrajectory[],
     chosen: readonly number[],
-    learningRate: number,
+    { learningRate, more }: { learningRate: number; more: readonly Demonstration[] },
   ) => {
     const weights = weightsOf(chosen.map((i) => scored[i].advantages.length));
     const startOf = new Map<number, number>();
@@ -434,7 +481,13 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
           : (sums[name] ?? 0) + data[0] * count / total;
       }
     }
-    const lessons = options.lessons?.(optimizer.updates) ?? [];
+    const lessons = [
+      ...options.lessons?.(optimizer.updates) ?? [],
+      ...(more.length
+        ? partsByLength(more.map((_, i) => i), rows, (i) => more[i].tokens.length)
+          .map((part) => part.map((i) => more[i]))
+        : []),
+    ];
     for (const part of lessons) {
       const { inputs } = school!.batch(part);
       await learn!.step(inputs, {
@@ -470,6 +523,14 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     const scored = await scorer.score(played, { params: store.params, reference });
     await options.onTrajectories?.(step + 1, scored);
 
+    const taught = await companion?.learn({
+      step,
+      scored,
+      judge: (texts) => scorer.judge(store.params, texts),
+      updates: epochs * minibatches,
+      rateFactor,
+    });
+
     const learningRate = options.learningRate * rateFactor *
       scheduleFactor(options.schedule, step);
     const all: Record<string, number>[] = [];
@@ -479,7 +540,10 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
         .shuffle(scored.map((_, i) => i));
       const size = Math.ceil(order.length / minibatches);
       for (let from = 0; from < order.length; from += size) {
-        const done = await update(scored, order.slice(from, from + size), learningRate);
+        const done = await update(scored, order.slice(from, from + size), {
+          learningRate,
+          more: taught?.lessons[all.length] ?? [],
+        });
         if (!all.length) firstRatioError = done.statistics.largestRatioError;
         all.push(done.statistics);
         gradNorm = done.gradNorm;
@@ -533,7 +597,7 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
       seconds: seconds(),
     };
     step++;
-    options.log?.(record);
+    options.log?.({ ...record, ...taught?.figures });
     progress.update({
       step,
       total: iterations,
@@ -559,9 +623,11 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     if (!alarm) return record;
     rollbacks++;
     rateFactor /= 2;
-    store.flat.set(kept.flat);
-    store.training.state.set(kept.state);
-    optimizer.resumeAt(kept.updates);
+    optimizers.forEach((one, i) => {
+      one.store.flat.set(kept[i].flat);
+      one.store.training.state.set(kept[i].state);
+      one.resumeAt(kept[i].updates);
+    });
     options.log?.({ step, alarm: alarm.reason, rollbacks });
     progress.message(
       `iteration ${step}: alarm: ${alarm.reason}. Back to the last good state, at half the learning rate`,
@@ -585,6 +651,14 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
   const save = async (): Promise<void> => {
     if (!checkpoints || savedAt === step) return;
     const [metric] = evaluatedAt === step ? Object.values(evaluation) : [];
+    if (companion) {
+      // It comes first and one more is kept: whatever the policy goes on from, its companion is there.
+      await saveCheckpoint(companion.folder, { step, metric, seed }, {
+        store: companion.optimizer.store,
+        optimizer: companion.optimizer,
+        keepLast: checkpoints.keepLast + 1,
+      });
+    }
     await saveCheckpoint(checkpoints.folder, {
       step,
       metric,

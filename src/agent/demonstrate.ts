@@ -56,6 +56,11 @@ class Script {
     return this.#left > 0;
   }
 
+  /** Whether a retrieval may fail and be repeated. */
+  get canRetry(): boolean {
+    return this.#left > 1;
+  }
+
   write(text: string): void {
     this.#choose(this.#protocol.words(text), this.canRetrieve);
   }
@@ -104,6 +109,16 @@ interface Shown {
   readonly chosen?: boolean;
 }
 
+/** Choices that teachers have in common. */
+export interface DemonstratorOptions {
+  /**
+   * Share of the retrievals that bring a wrong document first, where the budget allows another one: the
+   * teacher notices, and retrieves again. A policy that has seen this can tell a document that answers the
+   * question from one that does not; without it any document is believed. Default 0.
+   */
+  readonly distractorShare?: number;
+}
+
 /** Price from which on the teacher also shows how to guess. */
 const DEAR = 0.5;
 
@@ -124,13 +139,21 @@ const DEAR = 0.5;
  * seen a guess. A guess is shown less often than an answer from memory: a policy that begins without a
  * difference between known and unknown there gives up retrieving on both before it finds one.
  *
+ * Some retrievals may bring a wrong document first, about another entity of the same kind; then it retrieves
+ * again.
+ *
  * Over two hops it writes the entity between the hops, from memory or from the document, before it goes
  * on: that is the query of the second retrieval.
  *
  * @param world The world
  * @param protocol How episodes are written
+ * @param options How often a wrong document comes first
  */
-export function worldDemonstrator(world: World, protocol: AgentProtocol): Demonstrator {
+export function worldDemonstrator(
+  world: World,
+  protocol: AgentProtocol,
+  { distractorShare = 0 }: DemonstratorOptions = {},
+): Demonstrator {
   const { entities, facts, factsOf, relations } = world;
   /** Entities that lessons may be about. */
   const open = Map.groupBy(
@@ -177,14 +200,20 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
       script.isUndecided = script.canRetrieve && lesson.cost >= DEAR;
       if (script.canRetrieve && (!isOpen || looksUp())) {
         const stated = new Map<Relation, LessonValue>();
-        script.retrieve({
+        const about = (one: Subject): Document => ({
           docId: "",
-          ...writeEntityDocument(subject, random, (other) => {
+          ...writeEntityDocument(one, random, (other) => {
             const drawn = drawValue(other, random);
             stated.set(other, drawn);
             return drawn.value;
           }),
         });
+        if (distractorShare > 0 && script.canRetry && random.uniform() < distractorShare) {
+          script.retrieve(
+            about({ kind: subject.kind, name: world.inventName(subject.kind, random) }),
+          );
+        }
+        script.retrieve(about(subject));
         last = stated.get(relation)!;
       } else last = knows ? recall(subject, relation) : drawValue(relation, random);
       if (hop + 1 === lesson.path.length) return;
@@ -214,7 +243,7 @@ export function worldDemonstrator(world: World, protocol: AgentProtocol): Demons
 }
 
 /** Choices of {@linkcode plainDemonstrator}. */
-export interface PlainDemonstratorOptions {
+export interface PlainDemonstratorOptions extends DemonstratorOptions {
   /** Share of the questions that are answered without a document, 0 … 1. */
   readonly closedShare: number;
 }
@@ -243,6 +272,11 @@ export function plainDemonstrator(
       const isClosed = random.uniform() < options.closedShare;
       script.isUndecided = right.length > 0 && script.canRetrieve;
       if (right.length && !isClosed && script.canRetrieve) {
+        const { distractorShare = 0 } = options;
+        if (distractorShare > 0 && script.canRetry && random.uniform() < distractorShare) {
+          const other = documents[random.int(documents.length)];
+          if (!right.includes(other)) script.retrieve(other);
+        }
         script.retrieve(right[random.int(right.length)]);
       }
       return [script.answer(answers[0])];

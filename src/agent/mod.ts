@@ -21,6 +21,7 @@ export {
 } from "./reward.ts";
 export {
   type Demonstrator,
+  type DemonstratorOptions,
   plainDemonstrator,
   type PlainDemonstratorOptions,
   worldDemonstrator,

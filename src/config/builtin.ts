@@ -187,7 +187,8 @@ training:
     template: 0
 agent:
   warm_start:
-    steps: 2000
+    steps: 2500
+    distractor_share: 0.3
   iterations: 60
 joint:
   dsi_learning_rate: 0.01

@@ -343,6 +343,11 @@ const warmStart = section("Supervised learning from a teacher's episodes, before
     preset: 64,
   }),
   learning_rate: real("Highest learning rate.", { min: 1e-8, max: 10, preset: 2e-3 }),
+  distractor_share: real(
+    "Share of the teacher's retrievals that bring a wrong document first, whereupon it retrieves again: so " +
+      "a policy learns to tell whether a document answers the question.",
+    { min: 0, max: 1, preset: 0 },
+  ),
   closed_share: real(
     "Share of the episodes that answer from memory (not for a world, where what is known decides).",
     { min: 0, max: 1, preset: 0.5 },

@@ -264,6 +264,12 @@ export interface WarmStartConfig {
   /** Highest learning rate. Default: 0.002. */
   readonly learning_rate: number;
   /**
+   * Share of the teacher's retrievals that bring a wrong document first, whereupon it
+   * retrieves again: so a policy learns to tell whether a document answers the question.
+   * Default: 0.
+   */
+  readonly distractor_share: number;
+  /**
    * Share of the episodes that answer from memory (not for a world, where what is known
    * decides). Default: 0.5.
    */

@@ -293,9 +293,10 @@ export async function prepareAgent(
     : await prepareRetriever(agent, data.documents, options);
   const environment = environmentOf(config, start.tokenizer, data.documents, prepared.retriever);
   const { protocol } = environment;
+  const { closed_share: closedShare, distractor_share: distractorShare } = agent.warm_start;
   const teacher = data.world
-    ? worldDemonstrator(data.world, protocol)
-    : plainDemonstrator(data.documents, protocol, { closedShare: agent.warm_start.closed_share });
+    ? worldDemonstrator(data.world, protocol, { distractorShare })
+    : plainDemonstrator(data.documents, protocol, { closedShare, distractorShare });
   return {
     data,
     start,

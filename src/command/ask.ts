@@ -1,7 +1,31 @@
 /** `ask`: ask a trained agent one question. @module */
 import { UsageError } from "../errors.ts";
 import type { Command } from "./command.ts";
+import type { Attribution } from "../recipe/attribute.ts";
 import { snippet } from "./_snippet.ts";
+
+/** Documents shown at either end. */
+const SHOWN = 5;
+
+/** The documents that are pushed most, up first, as lines. */
+function attributionLines({ answer, logLikelihood, documents }: Attribution): string[] {
+  const shown = documents.length <= 2 * SHOWN
+    ? documents
+    : [...documents.slice(0, SHOWN), ...documents.slice(-SHOWN)];
+  return [
+    "",
+    `Why: p("${answer}" | question) = ${
+      Math.exp(logLikelihood).toFixed(4)
+    } over ${documents.length} ` +
+    "documents. A step on this answer pushes by p(d|q,y) − p(d|q):",
+    "       push   p(d|q)  p(y|q,d)  p(d|q,y)",
+    ...shown.map(({ push, prior, likelihood, posterior, title, docId }) =>
+      [push, prior, likelihood, posterior].map((x, i) =>
+        `${i === 0 && x >= 0 ? "+" : ""}${x.toFixed(4)}`.padStart(i === 0 ? 11 : 9)
+      ).join("") + `  ${title || docId}  (${docId})`
+    ),
+  ];
+}
 
 /** The command. */
 export const ask: Command = {
@@ -26,9 +50,23 @@ export const ask: Command = {
       value: "n",
       description: "Draw tokens at random instead of the likeliest ones.",
     },
+    {
+      name: "why",
+      description: "Also show which documents the answer's gradient pushes up or down (runs of " +
+        "train-joint).",
+    },
+    {
+      name: "answer",
+      value: "text",
+      description: "With --why: the answer to explain; by default the agent's own.",
+    },
     { name: "json", description: "Write everything as JSON." },
   ],
   examples: [
+    {
+      text: "Which documents would a step on this answer move?",
+      line: 'ask "Where was Ada Lund born?" --why --answer=Brackwater',
+    },
     { text: "Ask the latest agent", line: 'ask "Who founded the Patient Pilgrim Company?"' },
     { text: "What if a retrieval were dear?", line: 'ask "Where was Ada Lund born?" --cost=0.9' },
   ],
@@ -50,6 +88,9 @@ export const ask: Command = {
     };
     const cost = numberOf("cost", 0, false), seed = numberOf("seed", 0, true);
     const top = numberOf("top", 1, true) ?? 3;
+    if (flags.answer !== undefined && !flags.why) {
+      throw new UsageError("Cannot use --answer: it goes with --why");
+    }
     const { findAgentRun, openAgent } = await import("../recipe/open_agent.ts");
     const run = await findAgentRun(flags.run as string | undefined);
     const resolved = config({ text: run.config, origin: run.file("config.yaml") });
@@ -58,10 +99,14 @@ export const ask: Command = {
     await agent.ask(question, { cost, seed }); // the first run of a graph allocates
     const loaded = performance.now() - loading;
     const result = await agent.ask(question, { cost, seed });
+    const { attributeAnswer } = await import("../recipe/attribute.ts");
+    const attribution = flags.why
+      ? await attributeAnswer(agent, question, { answer: flags.answer as string | undefined })
+      : undefined;
     if (flags.json) {
       const { trajectory, answer = null, ...rest } = result;
       const tokens = [...trajectory.tokens];
-      io.out(JSON.stringify({ question, answer, ...rest, tokens }, null, 2));
+      io.out(JSON.stringify({ question, answer, ...rest, tokens, attribution }, null, 2));
       return;
     }
     const { retriever } = agent.environment;
@@ -93,5 +138,6 @@ export const ask: Command = {
         `(${retriever.name}, scores in ${retriever.scoreUnit}); ` +
         `${result.milliseconds.toFixed(1)} ms (${loaded.toFixed(0)} ms to load ${run.path})`,
     );
+    if (attribution) { for (const line of attributionLines(attribution)) io.out(line); }
   },
 };

@@ -1,4 +1,4 @@
-/** `evaluate-model`: measure a trained index beside BM25, or an agent beside simpler ones. @module */
+/** `evaluate-model`: measure an index beside BM25, an agent beside simpler ones, or both as a whole. @module */
 import { UsageError } from "../errors.ts";
 import type { RunFolder } from "../recipe/run_folder.ts";
 import type { Command } from "./command.ts";
@@ -6,13 +6,16 @@ import type { Command } from "./command.ts";
 /** The command. */
 export const evaluateModel: Command = {
   name: "evaluate-model",
-  summary: "measure a trained index beside BM25, or an agent beside simpler ones",
+  summary: "measure a trained index, an agent, or both as a whole",
   details:
     "An index: Hits@1, Hits@10 and MRR@10 with 95 % intervals, for documents with and without training " +
     "questions, and a sign test against each baseline. An agent: return, regret against the best " +
     "possible agent where that is known, right answers and retrievals, beside agents that never or " +
-    "always retrieve, what accuracy costs, and what it does when nothing is found. Takes the configuration of the run; overrides " +
-    "such as evaluation.beam=50 apply on top. Writes evaluation.<part>.json into the run folder.",
+    "always retrieve, what accuracy costs, and what it does when nothing is found. A run of train-joint: " +
+    "both, the same agent with BM25, with the index before joint training and with right documents, and how " +
+    "far estimators of the gradient are from the exact one; also as a page, report.<part>.html. Takes the " +
+    "configuration of the run; overrides such as evaluation.beam=50 apply on top. Writes " +
+    "evaluation.<part>.json into the run folder.",
   takesConfig: true,
   flags: [
     {
@@ -21,6 +24,13 @@ export const evaluateModel: Command = {
       description: "Run to measure; by default the latest trained one.",
     },
     { name: "part", value: "name", description: "Part whose questions are asked; dev by default." },
+    {
+      name: "bias",
+      value: "n",
+      description:
+        "Questions for which every document is read to find the exact gradient (runs of " +
+        "train-joint); 16 by default, 0 for none.",
+    },
     { name: "json", description: "Write the result as JSON instead of a table." },
   ],
   examples: [
@@ -48,6 +58,35 @@ export const evaluateModel: Command = {
       io.out(flags.json ? json : text);
       io.err(`Written to ${run.file(`evaluation.${part}.json`)}`);
     };
+    const { isJointRun } = await import("../recipe/evaluate_joint_run.ts");
+    const isJoint = await hasPolicy(run) && await isJointRun(run);
+    const bias = flags.bias === undefined ? 16 : flags.bias === "" ? NaN : Number(flags.bias);
+    if (!Number.isInteger(bias) || bias < 0 || bias > 100_000) {
+      throw new UsageError(`Cannot use --bias=${flags.bias}: it takes a whole number, 0 or more`);
+    }
+    if (flags.bias !== undefined && !isJoint) {
+      throw new UsageError(
+        `Cannot use --bias: ${run.path} was not trained by train-joint, so no gradient passes through it`,
+      );
+    }
+    if (isJoint) {
+      const { evaluateJointRun, formatJointEvaluation } = await import(
+        "../recipe/evaluate_joint_run.ts"
+      );
+      const { jointReport } = await import("../serve/report.ts");
+      const resolved = config({ text: run.config, origin: run.file("config.yaml") });
+      const evaluation = await evaluateJointRun(run, resolved, {
+        part,
+        biasQuestions: bias,
+        onNote: (note) => io.err(`measuring: ${note}`),
+      });
+      await save(evaluation, formatJointEvaluation(evaluation));
+      const page = run.file(`report.${part}.html`);
+      const metrics = await run.readMetrics();
+      await writeAtomically(page, jointReport({ run: run.path, evaluation, metrics }));
+      io.err(`Written to ${page}`);
+      return;
+    }
     if (await hasPolicy(run)) {
       const { evaluateAgentRun } = await import("../recipe/evaluate_agent_run.ts");
       const { formatAgentEvaluation } = await import("../recipe/evaluate_agent.ts");

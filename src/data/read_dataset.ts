@@ -18,8 +18,8 @@ export interface ReadDatasetOptions {
 /**
  * The documents of a folder, from `docs.jsonl`.
  *
- * One record a line: `{"doc_id": …, "title": …, "text": …}`. Other fields are ignored. Ids must be
- * unique and not empty, texts not blank; a title may be empty.
+ * One record a line: `{"doc_id": …, "title": …, "text": …}`, and perhaps `"sentences": […]`. Other fields are
+ * ignored. Ids must be unique and not empty, texts not blank; a title may be empty.
  *
  * @throws {DataError} If the file is missing, or with all problems of its records at once
  */
@@ -33,8 +33,8 @@ export async function readDocuments(folder: string): Promise<Document[]> {
 /**
  * The questions of one part, from `queries.<part>.jsonl`.
  *
- * One record a line: `{"query_id": …, "query": …, "doc_ids": […], "answers": […]}`. Other fields are
- * ignored, `answers` may be missing. Whether the documents exist is only checked by
+ * One record a line: `{"query_id": …, "query": …, "doc_ids": […], "answers": […]}`, and perhaps
+ * `"supporting_facts": [["title", 0], …]`. Other fields are ignored, `answers` may be missing. Whether the documents exist is only checked by
  * {@linkcode readDataset}.
  *
  * @param part Such as `"train"` or `"dev"`
@@ -96,7 +96,9 @@ async function readDocumentsInto(builder: DatasetBuilder, file: string): Promise
     const docId = record.string("doc_id", "filled");
     const title = record.string("title", "any");
     const text = record.string("text", "filled");
-    if (record.isValid) builder.addDocument({ docId, title, text }, record.location);
+    const sentences = record.has("sentences") ? record.strings("sentences", "required") : undefined;
+    const document = { docId, title, text, ...(sentences && { sentences }) };
+    if (record.isValid) builder.addDocument(document, record.location);
     else builder.claimDocument(docId, record.location);
   }
   builder.checkDocuments(file);
@@ -115,11 +117,15 @@ async function readQueriesInto(
     const query = record.string("query", "filled");
     const docIds = [...new Set(record.strings("doc_ids", "required"))];
     const answers = record.strings("answers", "optional");
+    const supportingFacts = record.has("supporting_facts")
+      ? record.places("supporting_facts")
+      : undefined;
     if (checksReferences) {
       for (const docId of docIds) builder.checkReference(docId, record.location);
     }
     if (record.isValid) {
-      builder.addQuery(part, { queryId, query, docIds, answers }, record.location);
+      const facts = supportingFacts && { supportingFacts };
+      builder.addQuery(part, { queryId, query, docIds, answers, ...facts }, record.location);
     }
   }
 }

@@ -42,6 +42,22 @@ export class RecordFields {
     return value;
   }
 
+  /** Whether a field is there and is not null. */
+  has(key: string): boolean {
+    return this.#record[key] !== undefined && this.#record[key] !== null;
+  }
+
+  /** An array of pairs of a string and a whole number, such as titles and sentences. */
+  places(key: string): [string, number][] {
+    const value = this.#record[key];
+    const isPlace = (item: unknown): boolean =>
+      Array.isArray(item) && item.length === 2 && typeof item[0] === "string" &&
+      Number.isSafeInteger(item[1]) && item[1] >= 0;
+    if (Array.isArray(value) && value.every(isPlace)) return value as [string, number][];
+    this.fail(`"${key}" ${isNot('an array of pairs such as ["title", 0]', value)}`);
+    return [];
+  }
+
   /** An array of strings; an optional one may be left out. */
   strings(key: string, rule: "required" | "optional"): string[] {
     const value = this.#record[key];

@@ -8,6 +8,8 @@ export interface Document {
   readonly title: string;
   /** Not empty. */
   readonly text: string;
+  /** Its sentences, where supporting facts are counted in them. */
+  readonly sentences?: readonly string[];
 }
 
 /** One question and the documents that answer it. */
@@ -20,6 +22,8 @@ export interface Query {
   readonly docIds: readonly string[];
   /** Accepted answers; may be empty. */
   readonly answers: readonly string[];
+  /** Sentences that the answer rests on, where they are known: title and number of each, from 0. */
+  readonly supportingFacts?: readonly (readonly [title: string, sentence: number])[];
 }
 
 /** A corpus with its questions by part (`"train"`, `"dev"`, …). */

@@ -47,14 +47,15 @@ export async function writeDataset(folder: string, dataset: Dataset): Promise<vo
 }
 
 function* documentLines({ documents }: Dataset): Generator<string> {
-  for (const { docId, title, text } of documents) {
-    yield JSON.stringify({ doc_id: docId, title, text }) + "\n";
+  for (const { docId, title, text, sentences } of documents) {
+    yield JSON.stringify({ doc_id: docId, title, text, sentences }) + "\n";
   }
 }
 
 function* queryLines({ queries }: Dataset, part: string): Generator<string> {
-  for (const { queryId, query, docIds, answers } of queries[part]) {
-    yield JSON.stringify({ query_id: queryId, query, doc_ids: docIds, answers }) + "\n";
+  for (const { queryId, query, docIds, answers, supportingFacts } of queries[part]) {
+    const record = { query_id: queryId, query, doc_ids: docIds, answers };
+    yield JSON.stringify({ ...record, supporting_facts: supportingFacts }) + "\n";
   }
 }
 

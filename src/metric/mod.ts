@@ -1,6 +1,13 @@
 /** Figures of merit: retrieval, written answers, confidence intervals, paired tests. @module */
 export { answerF1, exactMatch, normalizeAnswer } from "./answers.ts";
 export {
+  type HotpotAnswer,
+  type HotpotScore,
+  type HotpotScores,
+  hotpotScores,
+  type SupportingFact,
+} from "./hotpot.ts";
+export {
   bootstrapMeanInterval,
   type BootstrapOptions,
   type Estimate,

@@ -19,6 +19,7 @@ import type { Query } from "../data/mod.ts";
 import { DataError } from "../errors.ts";
 import { answerF1, bootstrapMeanInterval, type Estimate, exactMatch } from "../metric/mod.ts";
 import type { WorldOracle } from "./agent_oracle.ts";
+import { textTable } from "./text_table.ts";
 
 /** Figures of one agent on the questions of a part; shares and means with 95 % intervals. */
 export interface AgentFigures {
@@ -292,14 +293,6 @@ const percent = ({ value, low, high }: Estimate): string =>
 const number = ({ value, low, high }: Estimate): string =>
   `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
-  return rows.map((row) =>
-    row.map((cell, c) => c ? cell.padStart(widths[c]) : cell.padEnd(widths[c])).join("  ")
-      .trimEnd()
-  );
-}
-
 /** The evaluation as text for a terminal. */
 export function formatAgentEvaluation(evaluation: AgentEvaluation): string {
   const { agents, frontier, probes, warnings, part, questions, retriever } = evaluation;
@@ -308,7 +301,7 @@ export function formatAgentEvaluation(evaluation: AgentEvaluation): string {
     `${questions} questions of part ${part}, retriever ${retriever}, λ = ${agent.cost}; ` +
     "95 % intervals in brackets",
     "",
-    ...table([
+    ...textTable([
       ["agent", "return", ...(hasOracle ? ["regret %"] : []), "right %", "retrievals"],
       ...agents.map((a) => [
         a.name,
@@ -335,7 +328,7 @@ export function formatAgentEvaluation(evaluation: AgentEvaluation): string {
     lines.push(
       "",
       "What accuracy costs",
-      ...table([
+      ...textTable([
         ["", "retrievals", "right %", ...(hasOracle ? ["best return"] : []), "return"],
         ...frontier.map((f) => [
           f.threshold === undefined ? `λ = ${f.cost}` : `gate ≥ ${f.threshold}, λ = ${f.cost}`,
@@ -351,7 +344,7 @@ export function formatAgentEvaluation(evaluation: AgentEvaluation): string {
     lines.push(
       "",
       "With a retriever that brings nothing",
-      ...table([
+      ...textTable([
         ["", "retrievals", "pays again %", "right %"],
         ...probes.map((p) => [
           p.retriever,

@@ -121,6 +121,30 @@ export { AGENT_FILES } from "./agent_files.ts";
 export { evaluationOptions, measurePolicy, trajectoryToJson } from "./policy_training.ts";
 export { trainAgent, type TrainAgentOptions, type TrainAgentResult } from "./train_agent.ts";
 export { RUN_FILES } from "./run_files.ts";
+export {
+  attributeAnswer,
+  type AttributeOptions,
+  type Attribution,
+  type DocumentAttribution,
+} from "./attribute.ts";
+export {
+  biasCaption,
+  evaluateJointRun,
+  type EvaluateJointRunOptions,
+  formatJointEvaluation,
+  isJointRun,
+  type JointEvaluation,
+} from "./evaluate_joint_run.ts";
+export {
+  evaluateSystems,
+  type EvaluateSystemsOptions,
+  formatSystems,
+  supportingSentence,
+  type SystemComparison,
+  type SystemFigures,
+  systemRows,
+} from "./evaluate_system.ts";
+export { beamRows, biasRows, type JointBiasOptions, measureJointBias } from "./joint_bias.ts";
 export { JOINT_FILES } from "./joint_files.ts";
 export {
   type JointFigures,

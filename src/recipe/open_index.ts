@@ -188,9 +188,16 @@ export async function searcherOfExport(folder: string): Promise<DocidSearcher> {
   });
 }
 
-async function searcherOfModel(
+/**
+ * A searcher over an index folder.
+ *
+ * @param folder The folder
+ * @param options Documents returned, and what runs it
+ * @throws {CheckpointError} If a file is missing or broken
+ */
+export async function searcherOfModel(
   folder: string,
-  options: OpenIndexOptions,
+  options: Pick<OpenIndexOptions, "beam" | "executor"> = {},
 ): Promise<DocidSearcher> {
   const { beam = 10, executor = onnxExecutor() } = options;
   const { scorer, trie, specs, tensors, tokenizer } = await loadIndex(folder);

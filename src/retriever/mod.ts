@@ -1,5 +1,6 @@
 /** Constrained search, and exact log-probabilities of all documents. @module */
 export * from "./beam.ts";
+export * from "./beam_survival.ts";
 export * from "./distribution.ts";
 export * from "./exhaustive.ts";
 export * from "./gumbel.ts";

@@ -47,6 +47,21 @@ export interface CurveOptions {
   readonly reference?: { readonly value: number; readonly label: string };
 }
 
+/** A document to draw in. linkedom's types need the DOM library, which a Deno project doesn't load. */
+function newDocument(): Plot.PlotOptions["document"] {
+  return (parseHTML("<!doctype html><html><body></body></html>") as unknown as {
+    document: Plot.PlotOptions["document"];
+  }).document;
+}
+
+const STYLE = { background: "white", fontFamily: "sans-serif" } as const;
+
+/** An `<svg>` element as text that stands on its own. */
+function standalone(figure: ReturnType<typeof Plot.plot>): string {
+  figure.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  return figure.outerHTML;
+}
+
 /**
  * A training curve as one `<svg>` element that stands on its own.
  *
@@ -68,10 +83,7 @@ export function curveSvg(points: readonly CurvePoint[], options: CurveOptions): 
       `Cannot plot ${options.label}: no finite point among ${points.length}; train for some steps first`,
     );
   }
-  // linkedom's types need the DOM library, which a Deno project doesn't load.
-  const { document } = parseHTML("<!doctype html><html><body></body></html>") as unknown as {
-    document: Plot.PlotOptions["document"];
-  };
+  const document = newDocument();
   const window = Math.max(1, options.smooth ?? Math.round(drawn.length / 20));
   const { reference } = options;
   const figure = Plot.plot({
@@ -79,7 +91,7 @@ export function curveSvg(points: readonly CurvePoint[], options: CurveOptions): 
     width: options.width ?? 640,
     height: 320,
     marginLeft: 56,
-    style: { background: "white", fontFamily: "sans-serif" },
+    style: STYLE,
     x: { label: options.axis ?? "step", grid: false },
     y: { label: options.label, grid: true },
     marks: [
@@ -111,6 +123,107 @@ export function curveSvg(points: readonly CurvePoint[], options: CurveOptions): 
     ],
     marginTop: 36,
   });
-  figure.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  return figure.outerHTML;
+  return standalone(figure);
+}
+
+/** A figure of one system, with its interval. */
+export interface Bar {
+  /** Name of the system. */
+  readonly name: string;
+  /** The figure. */
+  readonly value: number;
+  /** Ends of its interval. */
+  readonly low: number;
+  /** See `low`. */
+  readonly high: number;
+}
+
+/**
+ * Systems side by side: a dot each, with its interval, from 0 to 1.
+ *
+ * @param bars Systems, the first on top
+ * @param options Name and unit of the figure
+ * @throws {DeepragError} If there is nothing to draw
+ */
+export function barsSvg(bars: readonly Bar[], options: { label: string }): string {
+  const drawn = bars.filter(({ value }) => Number.isFinite(value));
+  if (!drawn.length) throw new DeepragError(`Cannot plot ${options.label}: there is no system`);
+  return standalone(Plot.plot({
+    document: newDocument(),
+    width: 640,
+    height: 60 + 32 * drawn.length,
+    marginLeft: 190,
+    style: STYLE,
+    x: { label: options.label, domain: [0, 1], grid: true },
+    y: { label: null, domain: drawn.map(({ name }) => name) },
+    marks: [
+      Plot.link(drawn, {
+        x1: "low",
+        x2: "high",
+        y1: "name",
+        y2: "name",
+        stroke: "#93c5fd",
+        strokeWidth: 6,
+      }),
+      Plot.dot(drawn, { x: "value", y: "name", fill: "#1d4ed8", r: 4 }),
+    ],
+  }));
+}
+
+/** An estimator of a gradient. */
+export interface EstimatorPoint {
+  /** Its name. */
+  readonly name: string;
+  /** Mean number of documents read for a question. */
+  readonly documentsRead: number;
+  /** cos(ĝ, g), mean over draws. */
+  readonly cosine: number;
+}
+
+/**
+ * Estimators by what they cost and how right they are: documents read (logarithmic) against the cosine with
+ * the exact gradient.
+ *
+ * @param points Estimators
+ * @param options Title above the plot
+ * @throws {DeepragError} If there is nothing to draw
+ */
+export function estimatorSvg(
+  points: readonly EstimatorPoint[],
+  options: { title: string },
+): string {
+  if (!points.length) throw new DeepragError(`Cannot plot ${options.title}: there is no estimator`);
+  return standalone(Plot.plot({
+    document: newDocument(),
+    width: 520,
+    height: 360,
+    marginTop: 36,
+    marginRight: 110,
+    style: STYLE,
+    x: {
+      type: "log",
+      label: "documents read for a question",
+      grid: true,
+      ticks: 5,
+      tickFormat: "~g",
+    },
+    y: {
+      label: "cosine with the exact gradient",
+      domain: [Math.min(0, ...points.map(({ cosine }) => cosine)), 1],
+      grid: true,
+    },
+    marks: [
+      Plot.ruleY([1], { stroke: "#b45309", strokeDasharray: "5 4" }),
+      Plot.dot(points, { x: "documentsRead", y: "cosine", fill: "#1d4ed8", r: 4 }),
+      Plot.text(points, {
+        x: "documentsRead",
+        y: "cosine",
+        text: "name",
+        textAnchor: "start",
+        dx: 8,
+        fontSize: 10,
+      }),
+      Plot.text([options.title], { frameAnchor: "top", dy: -14, fontWeight: "bold" }),
+    ],
+  }));
 }

@@ -91,11 +91,13 @@ export interface JointLearner {
   /**
    * The gradient of the index's parameters, left in its store.
    *
+   * @param of What the reader said
+   * @param options Pairs to be replayed, and another objective than the learner's own
    * @returns The loss's derivatives, and the rows of row-sparse parameters that take part
    */
   differentiate(
     of: JudgedSituations,
-    replay: Pick<JointStepOptions, "replay" | "replayWeight">,
+    options: Pick<JointStepOptions, "replay" | "replayWeight"> & { objective?: JointObjective },
   ): Promise<{ gradients: JointGradients; rows: Readonly<Record<string, Int32Array>> }>;
   /**
    * One step of the index on these situations. Situations whose query is blank to the index are left out.
@@ -147,7 +149,7 @@ const isFirstMove = ({ prompt, prefix }: Situation): boolean => prefix.length ==
  * @param options Index, reader, objective
  */
 export async function openJointLearner(options: JointLearnerOptions): Promise<JointLearner> {
-  const { executor, model, optimizer, encode, distribution, objective } = options;
+  const { executor, model, optimizer, encode, distribution } = options;
   const { protocol, documents, hasGate = false, readerWeight = 0, clipNorm = 1 } = options;
   const train = await createTrainStep(executor, model.jointProgram, optimizer.store);
 
@@ -199,7 +201,7 @@ export async function openJointLearner(options: JointLearnerOptions): Promise<Jo
 
   const differentiate: JointLearner["differentiate"] = async (
     { queries, judged },
-    { replay, replayWeight },
+    { replay, replayWeight, objective = options.objective },
   ) => {
     const gradients = judged.length ? await objective.differentiate(judged) : NOTHING;
     const weighed = gradients.questions.map(({ logProbs }, i): WeighedExample => ({

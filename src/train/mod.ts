@@ -36,6 +36,14 @@ export {
   scoringProgram,
 } from "./policy_program.ts";
 export { type ProgressReporter, type ProgressUpdate, silentProgress } from "./progress.ts";
+export {
+  type BeamLoss,
+  type BiasReport,
+  type Estimator,
+  type EstimatorBias,
+  measureBias,
+  type MeasureBiasOptions,
+} from "./measure_bias.ts";
 export * from "./pseudo_queries/mod.ts";
 export type { CheckpointPlan, Ending } from "./session.ts";
 export { shuffledEpochs } from "./shuffled_epochs.ts";
@@ -52,7 +60,10 @@ export {
   actionRewards,
   type GrpoNormalization,
   type JudgedText,
+  openPolicyJudge,
   openTrajectoryScorer,
+  type PolicyJudge,
+  type PolicyJudgeOptions,
   type ScoredTrajectory,
   type TrajectoryScorer,
   type TrajectoryScorerOptions,

@@ -90,10 +90,49 @@ export interface JudgedText {
   readonly values?: Float32Array;
 }
 
-/** Scores trajectories. */
-export interface TrajectoryScorer {
+/** What a policy says about texts. */
+export interface PolicyJudge {
   /** What some parameters say about texts. */
   judge(params: HostTensors, texts: readonly PolicyText[]): Promise<JudgedText[]>;
+  /** Free the program. */
+  dispose(): Promise<void>;
+}
+
+/** What a {@linkcode PolicyJudge} needs to know of a policy. */
+export type PolicyJudgeOptions = Pick<
+  TrajectoryScorerOptions,
+  "executor" | "config" | "specs" | "rules" | "rows"
+>;
+
+/** Prepare the reading of texts; rows of similar length are read together. */
+export async function openPolicyJudge(options: PolicyJudgeOptions): Promise<PolicyJudge> {
+  const { executor, config, specs, rules, rows } = options;
+  const program = await executor.compile(scoringProgram(config, specs, rules));
+  return {
+    async judge(params, texts): Promise<JudgedText[]> {
+      const found: JudgedText[] = Array(texts.length);
+      const length = (i: number): number => texts[i].tokens.length;
+      for (const part of partsByLength(texts.map((_, i) => i), rows, length)) {
+        const { inputs, lengths } = policyBatchOf(part.map((i) => texts[i]), config.padToken ?? 0);
+        const { logProbs, values } = await program.run({ ...params, ...inputs });
+        let at = 0;
+        part.forEach((i, k) => {
+          const end = at + lengths[k];
+          found[i] = {
+            logProbs: (logProbs.data as Float32Array).slice(at, end),
+            values: values && (values.data as Float32Array).slice(at, end),
+          };
+          at = end;
+        });
+      }
+      return found;
+    },
+    dispose: () => program.dispose(),
+  };
+}
+
+/** Scores trajectories. */
+export interface TrajectoryScorer extends PolicyJudge {
   /**
    * Returns and advantages.
    *
@@ -105,39 +144,14 @@ export interface TrajectoryScorer {
     played: readonly Trajectory[],
     by: { params: HostTensors; reference: HostTensors },
   ): Promise<ScoredTrajectory[]>;
-  /** Free the program. */
-  dispose(): Promise<void>;
 }
 
 /** Prepare the scoring of trajectories. */
 export async function openTrajectoryScorer(
   options: TrajectoryScorerOptions,
 ): Promise<TrajectoryScorer> {
-  const { executor, config, specs, rules, endToken, reward, algorithm, normalization } = options;
-  const { groupSize: G, gamma, lambda, rows } = options;
-  const program = await executor.compile(scoringProgram(config, specs, rules));
-
-  const judge = async (
-    params: HostTensors,
-    texts: readonly PolicyText[],
-  ): Promise<JudgedText[]> => {
-    const found: JudgedText[] = Array(texts.length);
-    const length = (i: number): number => texts[i].tokens.length;
-    for (const part of partsByLength(texts.map((_, i) => i), rows, length)) {
-      const { inputs, lengths } = policyBatchOf(part.map((i) => texts[i]), config.padToken ?? 0);
-      const { logProbs, values } = await program.run({ ...params, ...inputs });
-      let at = 0;
-      part.forEach((i, k) => {
-        const end = at + lengths[k];
-        found[i] = {
-          logProbs: (logProbs.data as Float32Array).slice(at, end),
-          values: values && (values.data as Float32Array).slice(at, end),
-        };
-        at = end;
-      });
-    }
-    return found;
-  };
+  const { endToken, reward, algorithm, normalization, groupSize: G, gamma, lambda } = options;
+  const { judge, dispose } = await openPolicyJudge(options);
 
   /** One advantage for all choices of an episode: its return beside those of its group. */
   const relativeAdvantages = (earned: readonly number[]): number[] => {
@@ -198,6 +212,6 @@ export async function openTrajectoryScorer(
         return { ...scored, advantages, values, returns };
       });
     },
-    dispose: () => program.dispose(),
+    dispose,
   };
 }

@@ -1,8 +1,16 @@
 /** Whole runs of joint training in a world of thirty entities. */
-import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertNotEquals,
+  assertRejects,
+} from "@std/assert";
 import { join } from "@std/path";
 import { composeConfig } from "../../../src/config/mod.ts";
 import { CheckpointError } from "../../../src/errors.ts";
+import { attributeAnswer, type DocumentAttribution } from "../../../src/recipe/attribute.ts";
+import { evaluateJointRun, formatJointEvaluation } from "../../../src/recipe/evaluate_joint_run.ts";
 import { openAgent } from "../../../src/recipe/open_agent.ts";
 import { openIndex } from "../../../src/recipe/open_index.ts";
 import { trainDsi } from "../../../src/recipe/train_dsi.ts";
@@ -13,9 +21,13 @@ import {
   type TrainJointOptions,
   type TrainJointResult,
 } from "../../../src/recipe/train_joint.ts";
+import { jointReport } from "../../../src/serve/mod.ts";
 import { silentProgress } from "../../../src/train/progress.ts";
 import { withFolder } from "../../with_folder.ts";
 import { tinyAgentOverrides } from "./_tiny_agent_run.ts";
+
+/** Sums of probabilities that were computed in float32. */
+const SHARES = 1e-5;
 
 const overrides = [
   ...tinyAgentOverrides,
@@ -95,6 +107,52 @@ Deno.test("a run trains both, and leaves what asks, searches and compares", () =
       found.map(({ doc }) => agent.environment.documents[doc].docId),
       documents.slice(0, 2).map(({ docId }) => docId),
     );
+
+    // What an answer would do to the index.
+    const town = agent.environment.documents[0].title;
+    const attribution = await attributeAnswer(agent, "Who leads the town?", { answer: town });
+    const sum = (of: (one: DocumentAttribution) => number): number =>
+      attribution.documents.reduce((total, one) => total + of(one), 0);
+    assertEquals(attribution.documents.length, 30);
+    assertAlmostEquals(sum(({ prior }) => prior), 1, SHARES);
+    assertAlmostEquals(sum(({ posterior }) => posterior), 1, SHARES);
+    assertAlmostEquals(sum(({ push }) => push), 0, SHARES);
+    assertAlmostEquals(
+      sum(({ prior, likelihood }) => prior * likelihood),
+      Math.exp(attribution.logLikelihood),
+      SHARES,
+    );
+    const pushes = attribution.documents.map(({ push }) => push);
+    assertEquals(pushes, pushes.toSorted((a, b) => b - a));
+
+    // The whole, measured and shown.
+    const config = composeConfig({ resolved: { text: run.config, origin: "" } });
+    const measured = await evaluateJointRun(run, config, { biasQuestions: 2 });
+    assertEquals(measured.systems.systems.map(({ name }) => name), [
+      "this index",
+      "index before joint training",
+      "BM25",
+      "right documents",
+    ]);
+    assertEquals(measured.systems.factLevel, "document");
+    assertEquals(measured.systems.systems[3].hitsAt1.value, 1);
+    assertEquals(measured.agent.agents[0].accuracy, measured.systems.systems[0].em);
+    const { estimators, documents: N, questions } = measured.bias!;
+    assertEquals([N, questions], [30, 2]);
+    for (const { name, cosine, variance, seeds } of estimators) {
+      assert(Math.abs(cosine) <= 1 + SHARES, `${name}: ${cosine}`);
+      assertEquals(variance > 0, seeds > 1, name);
+    }
+    const text = formatJointEvaluation(measured);
+    for (const what of ["right documents", "gumbel_top_k 16", "regret, nats", "this index"]) {
+      assert(text.includes(what), what);
+    }
+    const metrics = await run.readMetrics();
+    const page = jointReport({ run: "a <run> & more", evaluation: measured, metrics });
+    assert(page.startsWith("<!doctype html>") && page.trimEnd().endsWith("</html>"));
+    assert(page.includes("a &lt;run&gt; &amp; more") && !page.includes("<run>"));
+    assert(page.split("<svg").length > 4 && !/<(script|link|img)/.test(page));
+    assertEquals((await evaluateJointRun(run, config, { biasQuestions: 0 })).bias, undefined);
   }));
 
 Deno.test("interrupted in any phase a run saves; resumed, it ends with the bits of one that was not", () =>

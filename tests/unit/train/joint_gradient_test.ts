@@ -15,7 +15,7 @@ import {
   type JointObjectiveName,
   openJointLearner,
   openJointObjective,
-  openTrajectoryScorer,
+  openPolicyJudge,
 } from "../../../src/train/mod.ts";
 import { gradientError, runFloat64 } from "../../float64.ts";
 import {
@@ -73,18 +73,11 @@ async function gradientInParts(
     parameters: store.params,
     padId: 0,
   });
-  const scorer = await openTrajectoryScorer({
+  const scorer = await openPolicyJudge({
     executor,
     config: readerConfig,
     specs: readerSpecs,
     rules,
-    endToken: protocol.ids.end,
-    reward: { em: 1, f1: 0, rouge_l: 0, format: 0 },
-    algorithm: "grpo",
-    normalization: "grpo",
-    groupSize: 1,
-    gamma: 1,
-    lambda: 1,
     rows: 16,
   });
   const opened = await openJointObjective(executor, {

@@ -1,0 +1,157 @@
+/** Measures a run of joint training as a whole: agent, index, and the gradient between them. @module */
+import { join } from "@std/path";
+import { bm25Retriever, indexRetriever, oracleRetriever } from "../agent/mod.ts";
+import type { ResolvedConfig } from "../config/mod.ts";
+import { corpusFingerprint, isThere } from "../data/mod.ts";
+import { CheckpointError, DataError } from "../errors.ts";
+import type { DocidSearcher } from "../retriever/mod.ts";
+import type { BiasReport } from "../train/measure_bias.ts";
+import { oracleOf } from "./agent_oracle.ts";
+import { type AgentEvaluation, evaluateAgent, formatAgentEvaluation } from "./evaluate_agent.ts";
+import { evaluateIndex, formatEvaluation, type IndexEvaluation } from "./evaluate_index.ts";
+import { evaluateSystems, formatSystems, type SystemComparison } from "./evaluate_system.ts";
+import { executorOf } from "./executor_of.ts";
+import { INDEX_FILES } from "./index_folder.ts";
+import { beamRows, biasRows, measureJointBias } from "./joint_bias.ts";
+import { JOINT_FILES } from "./joint_files.ts";
+import { openAgent } from "./open_agent.ts";
+import { searcherOfModel } from "./open_index.ts";
+import { evaluationOptions } from "./policy_training.ts";
+import { loadAgentData } from "./prepare_agent.ts";
+import type { RunFolder, RunLocation } from "./run_folder.ts";
+import { textTable } from "./text_table.ts";
+
+/** What a run of joint training is measured by. */
+export interface JointEvaluation {
+  /** Part whose questions were asked. */
+  readonly part: string;
+  /** The same policy with this index, the index before joint training, BM25, and right documents. */
+  readonly systems: SystemComparison;
+  /** The agent beside simpler ones. */
+  readonly agent: AgentEvaluation;
+  /** The index beside BM25; nothing where no question of the part has a right document. */
+  readonly index?: IndexEvaluation;
+  /** Estimators beside the exact gradient; nothing where it was not asked for. */
+  readonly bias?: BiasReport;
+}
+
+/** Choices of {@linkcode evaluateJointRun}. */
+export interface EvaluateJointRunOptions {
+  /** Part whose questions are asked. Default `"dev"`. */
+  readonly part?: string;
+  /**
+   * Questions for which every document is read to compare estimators with the exact gradient; 0 for none.
+   * Default 16.
+   */
+  readonly biasQuestions?: number;
+  /** Told what is measured now. */
+  readonly onNote?: (note: string) => void;
+}
+
+/** Whether a run holds an agent together with the index it was trained with. */
+export function isJointRun(run: RunLocation): Promise<boolean> {
+  return isThere(run.file(join(JOINT_FILES.before, INDEX_FILES.weights)));
+}
+
+/** Names of the systems. */
+const SYSTEMS = {
+  own: "this index",
+  before: "index before joint training",
+  bm25: "BM25",
+  oracle: "right documents",
+} as const;
+
+/**
+ * Measure a run of joint training.
+ *
+ * @param run A run with a policy and an index
+ * @param config Its configuration, with what was overridden
+ * @param options Which part
+ * @throws {DataError} If there is no such part, or none of its questions has an answer
+ * @throws {CheckpointError} If the documents have changed since the training
+ */
+export async function evaluateJointRun(
+  run: RunFolder,
+  config: ResolvedConfig,
+  options: EvaluateJointRunOptions = {},
+): Promise<JointEvaluation> {
+  const { part = "dev", biasQuestions = 16, onNote } = options;
+  const data = await loadAgentData(config), { documents } = data;
+  const questions = data.queries[part];
+  if (!questions) {
+    throw new DataError(
+      `Cannot evaluate on part ${part}: the dataset has ${Object.keys(data.queries).join(", ")}`,
+    );
+  }
+  const executor = executorOf(config.device), { evaluation, seed } = config;
+  await using agent = await openAgent(run, { config, slots: config.agent.slots, top: 10 });
+  if (corpusFingerprint(documents) !== corpusFingerprint(agent.environment.documents)) {
+    throw new CheckpointError(
+      `Cannot evaluate the run ${run.path}: the documents of its dataset have changed since it was ` +
+        "trained. Train again, or restore them",
+    );
+  }
+  const perfect = oracleRetriever(documents);
+  const oracle = await oracleOf(questions, { config, data, base: perfect });
+  const asked = { ...evaluationOptions(config, data, oracle), questions, part, onNote };
+  const beam = Math.max(10, evaluation.beam);
+  const searcherOf = (folder: string): Promise<DocidSearcher> =>
+    searcherOfModel(run.file(folder), { beam, executor });
+  const own = await searcherOf(JOINT_FILES.model), before = await searcherOf(JOINT_FILES.before);
+  try {
+    const systems = await evaluateSystems(agent.slots, agent.environment, [
+      [SYSTEMS.own, agent.environment.retriever],
+      [SYSTEMS.before, indexRetriever(before)],
+      [SYSTEMS.bm25, bm25Retriever(documents, { titleWeight: config.agent.title_weight })],
+      [SYSTEMS.oracle, perfect],
+    ], {
+      questions,
+      part,
+      documents,
+      cost: config.agent.costs[0],
+      reward: config.agent.reward,
+      oracle,
+      seed,
+      resamples: evaluation.bootstrap_samples,
+      onNote: (name) => onNote?.(`with ${name}`),
+    });
+    const index = questions.some(({ docIds }) => docIds.length)
+      ? await evaluateIndex(own, data, {
+        part,
+        batchSize: evaluation.batch_size,
+        resamples: evaluation.bootstrap_samples,
+        seed,
+      })
+      : undefined;
+    const agents = await evaluateAgent(agent.slots, agent.environment, asked);
+    const answered = questions.filter(({ answers }) => answers.length).slice(0, biasQuestions);
+    const bias = answered.length && agent.environment.protocol.budget > 0
+      ? await measureJointBias(agent, { config, data, questions: answered, executor, onNote })
+      : undefined;
+    return { part, systems, agent: agents, index, bias };
+  } finally {
+    await own.dispose();
+    await before.dispose();
+  }
+}
+
+/** What the bias meter says, in words. */
+export function biasCaption({ questions, documents }: BiasReport): string {
+  return `Estimators beside the exact gradient of the index, over ${questions} questions and all ` +
+    `${documents} documents. cosine: of one step's direction; of mean: of the mean over draws; norm: ‖mean‖ / ` +
+    "‖exact‖; bias: ‖mean − exact‖ / ‖exact‖; variance in units of ‖exact‖²";
+}
+
+/** The evaluation as text for a terminal. */
+export function formatJointEvaluation(result: JointEvaluation): string {
+  const { systems, agent, index, bias } = result;
+  return [
+    formatSystems(systems),
+    ...(index ? ["", formatEvaluation(index)] : []),
+    "",
+    formatAgentEvaluation(agent),
+    ...(bias
+      ? ["", biasCaption(bias), "", ...textTable(biasRows(bias)), "", ...textTable(beamRows(bias))]
+      : []),
+  ].join("\n");
+}

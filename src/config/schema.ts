@@ -514,8 +514,8 @@ const joint = section(
       { min: 1, max: 1_000_000, preset: 16 },
     ),
     mass: real(
-      "Read no more documents than hold this share of the probability (exact). 1 means all.",
-      { min: 0.01, max: 1, preset: 1 },
+      "Read no more documents than hold this share of the probability (exact, top_k). 1 means all.",
+      { min: 0.01, max: 1, preset: 0.99 },
     ),
     temperature: real("The reader's log-likelihoods are divided by this (pdist).", {
       min: 0.01,

@@ -404,8 +404,8 @@ export interface JointConfig {
   /** Documents read for a question. null means all (exact). Default: 16. */
   readonly candidates: number | null;
   /**
-   * Read no more documents than hold this share of the probability (exact). 1 means all.
-   * Default: 1.
+   * Read no more documents than hold this share of the probability (exact, top_k). 1 means
+   * all. Default: 0.99.
    */
   readonly mass: number;
   /** The reader's log-likelihoods are divided by this (pdist). Default: 1. */

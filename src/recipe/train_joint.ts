@@ -76,6 +76,9 @@ export interface TrainJointResult {
   readonly evaluation?: IndexEvaluation;
 }
 
+/** Share of the reader's weights that its lessons hold. */
+const LESSON_SHARE = 0.99;
+
 /** The configuration with what joint training settles: the agent's retriever is the run's own index. */
 function settled(config: ResolvedConfig, taken: TakenIndex | undefined): ResolvedConfig {
   const { resume } = config.joint;
@@ -248,6 +251,7 @@ export async function trainJoint(
       documents: data.documents,
       hasGate: joint.gate_weight > 0,
       readerWeight: joint.reader_weight,
+      lessonShare: LESSON_SHARE,
       clipNorm: joint.clip_norm,
       config: c,
       examples: index.examples,

@@ -62,8 +62,9 @@ export interface DistributionOptions {
   /** K. `exact` takes at most as many, in the order of their probability. Default: all documents. */
   readonly size?: number;
   /**
-   * `exact`: no more documents than hold this mass. What is left out is reported, and bounds the error: with
-   * dropped mass ε the likelihood of the answer is too low by at most ε. Default 1: all.
+   * `exact` and `top_k`: no more documents than hold this mass. What is left out is reported; where weights
+   * are not renormalised it bounds the error: with dropped mass ε the likelihood of the answer is too low by
+   * at most ε. Default 1: all.
    */
   readonly mass?: number;
   /** How the model is asked. */
@@ -175,7 +176,14 @@ export async function openDocumentDistribution(
   );
   /** Found by the search: the log-probabilities of those that came back. */
   const searched = (doc: ArrayLike<number>, logProb: ArrayLike<number>): CandidateSet => {
-    const found = Array.from(doc).map((d, k) => ({ d, log: logProb[k] })).filter(({ d }) => d >= 0);
+    let held = 0;
+    const found = Array.from(doc).map((d, k) => ({ d, log: logProb[k] })).filter(
+      ({ d, log }, k) => {
+        const isNeeded = d >= 0 && (k === 0 || held < mass);
+        held += Math.exp(log);
+        return isNeeded;
+      },
+    );
     const logProbs = Float64Array.from(found, ({ log }) => log);
     return {
       docs: Int32Array.from(found, ({ d }) => d),

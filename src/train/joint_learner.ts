@@ -36,8 +36,13 @@ export interface JointLearnerOptions {
   readonly judge: (texts: readonly PolicyText[]) => Promise<readonly ArrayLike<number>[]>;
   /** Whether the decision to retrieve is to be differentiated, too. */
   readonly hasGate?: boolean;
-  /** Share of the reader's gradient that is kept: 0 stops it. Default 0. */
+  /** The reader's gradient is multiplied by this: 0 stops it. Default 0. */
   readonly readerWeight?: number;
+  /**
+   * The reader learns from the texts with the largest weights, until they hold this share of all weight: the
+   * rest would cost most and change little. Default 1: from all.
+   */
+  readonly lessonShare?: number;
   /** Largest norm of the index's gradient. Default 1. */
   readonly clipNorm?: number;
 }
@@ -112,9 +117,6 @@ export interface JointLearner {
   dispose(): Promise<void>;
 }
 
-/** Lessons whose weight is below this share of the largest are left out: they would change nothing. */
-const NEGLIGIBLE = 1e-6;
-
 const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0);
 const NOTHING: JointGradients = { loss: 0, questions: [] };
 
@@ -151,6 +153,7 @@ const isFirstMove = ({ prompt, prefix }: Situation): boolean => prefix.length ==
 export async function openJointLearner(options: JointLearnerOptions): Promise<JointLearner> {
   const { executor, model, optimizer, encode, distribution } = options;
   const { protocol, documents, hasGate = false, readerWeight = 0, clipNorm = 1 } = options;
+  const { lessonShare = 1 } = options;
   const train = await createTrainStep(executor, model.jointProgram, optimizer.store);
 
   const judge = async (
@@ -233,11 +236,16 @@ export async function openJointLearner(options: JointLearnerOptions): Promise<Jo
       }
       return lessons;
     });
-    const least = NEGLIGIBLE *
-      weighed.reduce((most, { weight }) => Math.max(most, Math.abs(weight)), 0);
-    return weighed.flatMap(({ weight, text }) =>
-      Math.abs(weight) > least ? [{ ...text(), weight }] : []
-    );
+    const order = weighed.filter(({ weight }) => weight !== 0)
+      .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
+    let left = lessonShare * order.reduce((total, { weight }) => total + Math.abs(weight), 0);
+    const lessons: Demonstration[] = [];
+    for (const { weight, text } of order) {
+      if (lessonShare < 1 && left <= 0) break;
+      lessons.push({ ...text(), weight });
+      left -= Math.abs(weight);
+    }
+    return lessons;
   };
 
   return {

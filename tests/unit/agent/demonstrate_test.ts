@@ -4,6 +4,7 @@ import {
   agentProtocol,
   agentTokens,
   budgetToken,
+  type DemonstratorOptions,
   plainDemonstrator,
   type PolicyText,
   worldDemonstrator,
@@ -161,9 +162,14 @@ interface Lesson extends Parsed {
   name: string;
 }
 
-function lessons(hops: 1 | 2, budget: number, count: number): Lesson[] {
+function lessons(
+  hops: 1 | 2,
+  budget: number,
+  count: number,
+  options: DemonstratorOptions = {},
+): Lesson[] {
   const { world, queries } = DATASETS[hops], protocol = protocolOf(budget);
-  const demonstrator = worldDemonstrator(world, protocol);
+  const demonstrator = worldDemonstrator(world, protocol, options);
   return Array.from({ length: count }, (_, step) => {
     const random = randomOf(step);
     const question = queries.train[random.int(queries.train.length)];
@@ -469,4 +475,24 @@ Deno.test("a plain question without an answer is refused by name", () => {
     DataError,
     "Cannot demonstrate the question q: it has no answer",
   );
+});
+
+Deno.test("a wrong document comes first in a share of the retrievals, and is followed by the right one", () => {
+  let retried = 0, looked = 0;
+  for (const lesson of lessons(1, 2, 600, { distractorShare: 0.4 })) {
+    const { world, path, name, asked, documents, written, answer } = lesson;
+    if (!documents.length) continue;
+    looked++;
+    retried += documents.length - 1;
+    assertEquals(written, documents.map(() => "").concat(""));
+    // The last one is about what is asked, and holds the answer; the first is about something else.
+    const { kind } = world.entities[asked];
+    assertEquals(statements(documents.at(-1)!, name, kind).get(path[0]), answer);
+    if (documents.length === 2) assert(!documents[0].startsWith(name));
+  }
+  assertShare(retried, looked, 0.4, "wrong ones first");
+  // Without budget for another one there is none.
+  for (const { documents } of lessons(1, 1, 50, { distractorShare: 1 })) {
+    assert(documents.length <= 1);
+  }
 });

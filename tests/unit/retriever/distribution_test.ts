@@ -85,6 +85,16 @@ Deno.test("top_k: the best of the exact ones; what is dropped is the rest", asyn
   });
 });
 
+Deno.test("top_k with a mass: the first of the same documents, until they hold it", async () => {
+  const { sets: all } = await candidatesOf({ kind: "top_k", size: N });
+  const { sets } = await candidatesOf({ kind: "top_k", size: N, mass: 0.5 });
+  sets.forEach((set, i) => {
+    assertEquals([...set.docs], [...all[i].docs].slice(0, set.docs.length));
+    const held = massOf(set);
+    assert(held >= 0.5 && held - Math.exp(set.logProbs.at(-1)!) < 0.5, `${held}`);
+  });
+});
+
 Deno.test("draws: as often as is probable; the same key draws the same", async () => {
   const { sets: all } = await candidatesOf({ kind: "exact" });
   const size = 20_000, { sets } = await candidatesOf({ kind: "draws", size });

@@ -6,6 +6,7 @@ import { type Slots, slotsOf } from "../../../src/docid/slots.ts";
 import { buildTrie, type Trie, trieFromTokenSequences } from "../../../src/docid/trie.ts";
 import { ShapeError } from "../../../src/errors.ts";
 import { adamw } from "../../../src/optim/mod.ts";
+import { openDocumentDistribution } from "../../../src/retriever/distribution.ts";
 import { enumerateDocuments } from "../../../src/retriever/plain.ts";
 import { searchProgram } from "../../../src/retriever/program.ts";
 import { DocidSearcher, type Hit } from "../../../src/retriever/searcher.ts";
@@ -14,7 +15,7 @@ import { Optimizer } from "../../../src/runtime/optimizer.ts";
 import { ParameterStore } from "../../../src/runtime/parameter_store.ts";
 import { createTrainStep } from "../../../src/runtime/train_step.ts";
 import { bm25Scores } from "../../../src/text/bm25.ts";
-import type { IndexModel } from "../../../src/train/index_model.ts";
+import type { IndexModel, JointExamples } from "../../../src/train/index_model.ts";
 import {
   FIRST_STEM,
   lossOf,
@@ -272,4 +273,49 @@ Deno.test("the width is rounded up to what single rows need, the factor reaches 
   assertEquals(specs["stem.embedding"].shape[1], 8);
   assertEquals([specs["slot.embedding"].rateFactor, specs["slot.bias"].rateFactor], [0.25, 0.25]);
   assertEquals(specs["stem.embedding"].isRowSparse, true);
+});
+
+Deno.test("joint: weighed documents and replayed pairs give the sum of their losses, nothing masked", async () => {
+  const trie = buildTrie(assignDocids(12, { scheme: "naive", base: 3 }), { slots: "compact" });
+  for (const head of ["tree", "leaf"] as const) {
+    const isUnseen = new Uint8Array(12).fill(1, 8);
+    const model = tinyIndex(trie, { head, isUnseen, init: "random" });
+    const store = startOf(model);
+    const weighed = [
+      { tokenIds: [3, 4, 1], docs: [9, 2, 9], weights: [0.5, -1.5, 0.25] },
+      { tokenIds: [5], docs: [0], weights: [1] },
+    ];
+    const replay = randomExamples(12, 6, { isReal: false });
+    const distribution = await openDocumentDistribution(onnxExecutor(), {
+      kind: "exact",
+      scorer: model.scorer,
+      trie,
+      specs: model.specs,
+      parameters: store.params,
+      padId: 0,
+    });
+    // Special tokens say nothing: their vectors are 0.
+    const sets = await distribution.candidates(
+      weighed.map(({ tokenIds }) => tokenIds),
+      { seed: 1, stream: "test", step: 0 },
+    );
+    await distribution.dispose();
+    const expected = weighed.reduce(
+      (sum, { docs, weights }, q) =>
+        sum - docs.reduce((all, doc, k) => all + weights[k] * sets[q].logProbs[doc], 0),
+      0,
+    );
+    const train = await createTrainStep(onnxExecutor(), model.jointProgram, store);
+    const jointLoss = async (examples: JointExamples): Promise<number> => {
+      const { inputs, rows } = model.jointBatch(examples);
+      return (await train.step(inputs, { rows })).loss;
+    };
+    const alone = await jointLoss({ weighed, replay: [], replayWeight: 0 });
+    assertAlmostEquals(alone, expected, 1e-4);
+    const { inputs, rows } = model.batch(replay);
+    const supervised = (await train.step(inputs, { rows })).loss;
+    const both = await jointLoss({ weighed, replay, replayWeight: 2 });
+    assertAlmostEquals(both, expected + 2 * supervised, 1e-4);
+    await train.dispose();
+  }
 });

@@ -170,3 +170,26 @@ Deno.test("a vocabulary without room for the digits is refused, and a trie whose
     'build it with slots "code"',
   );
 });
+
+Deno.test("joint: weights of any sign over documents, and replayed pairs, against the enumeration", async () => {
+  const model = indexOver(ragged), store = startOf(model);
+  const texts = [[3, 4, 5], [6], [2, 2]];
+  const rows = exact(model, store, texts);
+  const { inputs } = model.jointBatch({
+    // The fifth document stands there twice.
+    weighed: [{ tokenIds: texts[0], docs: [4, 1, 4], weights: [0.5, -2, 0.25] }],
+    replay: [example(texts[1], 6), example(texts[2], 0)],
+    replayWeight: 3,
+  });
+  const train = await createTrainStep(onnxExecutor(), model.jointProgram, store);
+  const { loss } = await train.step(inputs);
+  await train.dispose();
+  const weighed = -(0.75 * rows[0][4] - 2 * rows[0][1]);
+  const replayed = -3 * (rows[1][6] + rows[2][0]) / 2;
+  assertAlmostEquals(loss, weighed + replayed, 10 * LOG_PROB);
+  assertThrows(
+    () => model.jointBatch({ weighed: [], replay: [], replayWeight: 1 }),
+    ShapeError,
+    "no examples",
+  );
+});

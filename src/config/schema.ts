@@ -504,7 +504,7 @@ const joint = section(
       "marginal",
     ),
     distribution: choice(
-      "Which documents are read for it. exact: all, or the best that hold joint.mass; top_k: the best, " +
+      "Which documents are read for it, as far as joint.mass wants it. exact: all; top_k: the best, " +
         "renormalised; gumbel_top_k: drawn without replacement; draws: drawn with replacement.",
       ["exact", "top_k", "gumbel_top_k", "draws"],
       "top_k",
@@ -514,7 +514,8 @@ const joint = section(
       { min: 1, max: 1_000_000, preset: 16 },
     ),
     mass: real(
-      "Read no more documents than hold this share of the probability (exact, top_k). 1 means all.",
+      "Candidates are read best first until those unread can't hold more than 1 − this of the posterior, " +
+        "p(d|q,y) (exact, top_k). 1 means all are read.",
       { min: 0.01, max: 1, preset: 0.99 },
     ),
     temperature: real("The reader's log-likelihoods are divided by this (pdist).", {

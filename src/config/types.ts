@@ -396,7 +396,7 @@ export interface JointConfig {
    */
   readonly objective: "marginal" | "emdr2" | "pdist" | "expected_utility" | "drawn_utility";
   /**
-   * Which documents are read for it. exact: all, or the best that hold joint.mass; top_k: the
+   * Which documents are read for it, as far as joint.mass wants it. exact: all; top_k: the
    * best, renormalised; gumbel_top_k: drawn without replacement; draws: drawn with
    * replacement. Default: top_k.
    */
@@ -404,8 +404,8 @@ export interface JointConfig {
   /** Documents read for a question. null means all (exact). Default: 16. */
   readonly candidates: number | null;
   /**
-   * Read no more documents than hold this share of the probability (exact, top_k). 1 means
-   * all. Default: 0.99.
+   * Candidates are read best first until those unread can't hold more than 1 − this of the
+   * posterior, p(d|q,y) (exact, top_k). 1 means all are read. Default: 0.99.
    */
   readonly mass: number;
   /** The reader's log-likelihoods are divided by this (pdist). Default: 1. */

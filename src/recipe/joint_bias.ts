@@ -26,7 +26,7 @@ import { ruleOf } from "./train_index.ts";
 
 /** Sizes of candidate sets that are compared; larger than the corpus are left out. */
 const SIZES = [4, 16, 64];
-/** Shares of the probability that the exact enumeration is cut at. */
+/** Shares of the posterior up to which documents are read, best first. */
 const MASSES = [0.99, 0.9];
 /** Widths of beam search that are followed. */
 const BEAMS = [1, 2, 4, 10];
@@ -120,13 +120,12 @@ export async function measureJointBias(
   };
   try {
     const distributionOf = async (
-      { kind, size, mass }: Pick<Planned, "kind" | "size" | "mass">,
+      { kind, size }: Pick<Planned, "kind" | "size">,
     ): Promise<DocumentDistribution> =>
       opened(
         await openDocumentDistribution(executor, {
           kind,
           size,
-          mass,
           scorer: model.scorer,
           trie: model.trie,
           specs: model.specs,
@@ -178,6 +177,7 @@ export async function measureJointBias(
         name: one.name,
         target: one.target,
         distribution,
+        mass: one.mass,
         objective: await objectiveOf(one.objective, distribution.isRenormalized),
       });
     }

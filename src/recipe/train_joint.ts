@@ -224,7 +224,6 @@ export async function trainJoint(
     const distribution = await openDocumentDistribution(executor, {
       kind: joint.distribution,
       size: joint.candidates ?? data.documents.length,
-      mass: joint.mass,
       scorer: model.scorer,
       trie: model.trie,
       specs: model.specs,
@@ -250,6 +249,7 @@ export async function trainJoint(
       protocol: agent.environment.protocol,
       documents: data.documents,
       hasGate: joint.gate_weight > 0,
+      mass: joint.mass,
       readerWeight: joint.reader_weight,
       lessonShare: LESSON_SHARE,
       clipNorm: joint.clip_norm,

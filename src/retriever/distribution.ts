@@ -9,13 +9,16 @@ import { gumbelTopK } from "./gumbel.ts";
 import { exhaustiveProgram, searchProgram } from "./program.ts";
 import type { DocidScorer } from "./scorer.ts";
 
+const sumOfExp = (logs: Float64Array): number => logs.reduce((sum, x) => sum + Math.exp(x), 0);
+const share = (x: number): number => Math.min(1, Math.max(0, x));
+
 /** Names of the ways to choose candidates. */
 export const DISTRIBUTION_KINDS = ["exact", "top_k", "gumbel_top_k", "draws"] as const;
 
 /**
  * How candidates are chosen.
  *
- * - `exact`: every document, by enumeration; or the most probable ones that hold a given mass.
+ * - `exact`: every document, by enumeration, or the K most probable ones; best first.
  * - `top_k`: the best K that beam search finds. Their weights are renormalised.
  * - `gumbel_top_k`: K drawn without replacement; weighted by the inverse of their chance to be drawn.
  * - `draws`: K independent draws; one document may come several times.
@@ -55,18 +58,54 @@ export interface DocumentDistribution {
   dispose(): Promise<void>;
 }
 
+/**
+ * The most that documents which were not read can hold of the posterior p(d|q,y), whatever the reader would
+ * say with them: their likelihoods are at most 1.
+ *
+ *   Σ_{d unread} p(d|q,y) ≤ U / (U + Σ_{d read} p(d|q) p(y|q,d)),   U = Σ_{d unread} p(d|q)
+ *
+ * @param set Candidates of one question; those beyond are not looked at
+ * @param logLikelihoods [k] log p(y|q,d) of the first k, the others are unread
+ * @returns 0 where everything was read
+ * @example Read is a document of probability ½ that makes the answer certain
+ * ```ts
+ * import { unreadPosterior } from "./distribution.ts";
+ * import { assertAlmostEquals } from "@std/assert";
+ * const set = {
+ *   docs: Int32Array.of(3, 5),
+ *   logProbs: Float64Array.of(Math.log(0.5), Math.log(0.5)),
+ *   logInclusion: new Float64Array(2),
+ *   droppedMass: 0,
+ * };
+ * assertAlmostEquals(unreadPosterior(set, [0]), 0.5);
+ * ```
+ */
+export function unreadPosterior(set: CandidateSet, logLikelihoods: ArrayLike<number>): number {
+  const k = logLikelihoods.length;
+  if (k >= set.docs.length) return 0;
+  const unread = sumOfExp(set.logProbs.subarray(k));
+  let read = 0;
+  for (let i = 0; i < k; i++) read += Math.exp(set.logProbs[i] + logLikelihoods[i]);
+  return unread / (unread + read);
+}
+
+/** The first k candidates of a set. */
+export function firstCandidates(set: CandidateSet, k: number): CandidateSet {
+  if (k >= set.docs.length) return set;
+  return {
+    docs: set.docs.subarray(0, k),
+    logProbs: set.logProbs.subarray(0, k),
+    logInclusion: set.logInclusion.subarray(0, k),
+    droppedMass: share(set.droppedMass + sumOfExp(set.logProbs.subarray(k))),
+  };
+}
+
 /** What a distribution is made of. */
 export interface DistributionOptions {
   /** How candidates are chosen. */
   readonly kind: DistributionKind;
-  /** K. `exact` takes at most as many, in the order of their probability. Default: all documents. */
+  /** K. Default for `exact`: all documents. */
   readonly size?: number;
-  /**
-   * `exact` and `top_k`: no more documents than hold this mass. What is left out is reported; where weights
-   * are not renormalised it bounds the error: with dropped mass ε the likelihood of the answer is too low by
-   * at most ε. Default 1: all.
-   */
-  readonly mass?: number;
   /** How the model is asked. */
   readonly scorer: DocidScorer;
   /** Docids. */
@@ -86,9 +125,6 @@ export interface DistributionOptions {
 /** The first documents of one question, by the way candidates are chosen. */
 type Choose = (logProbs: Float32Array, random: RandomStream) => CandidateSet;
 
-const sumOfExp = (logs: Float64Array): number => logs.reduce((sum, x) => sum + Math.exp(x), 0);
-const share = (x: number): number => Math.min(1, Math.max(0, x));
-
 function candidatesAt(
   logProbs: Float32Array,
   docs: Int32Array,
@@ -101,19 +137,11 @@ function candidatesAt(
   return { docs, logProbs: own, logInclusion, droppedMass: share(1 - kept) };
 }
 
-/** The most probable documents until they are `size` or hold `mass`. */
-function mostProbable(size: number, mass: number): Choose {
+/** The K most probable documents, best first. */
+function mostProbable(size: number): Choose {
   return (logProbs) => {
-    const N = logProbs.length;
-    if (size >= N && mass >= 1) {
-      return candidatesAt(logProbs, Int32Array.from({ length: N }, (_, d) => d));
-    }
     const order = Array.from(logProbs.keys()).sort((a, b) => logProbs[b] - logProbs[a] || a - b);
-    let held = 0, count = 0;
-    while (count < Math.min(size, N) && (count === 0 || held < mass)) {
-      held += Math.exp(logProbs[order[count++]]);
-    }
-    return candidatesAt(logProbs, Int32Array.from(order.slice(0, count)));
+    return candidatesAt(logProbs, Int32Array.from(order.slice(0, size)));
   };
 }
 
@@ -142,13 +170,13 @@ const withoutReplacement = (size: number): Choose => (logProbs, random) => {
  *
  * @param executor What runs it
  * @param options The model, and how candidates are chosen
- * @throws {DeepragError} If a size or mass is out of range, or one is missing
+ * @throws {DeepragError} If a size is out of range or missing
  */
 export async function openDocumentDistribution(
   executor: Executor,
   options: DistributionOptions,
 ): Promise<DocumentDistribution> {
-  const { kind, scorer, trie, specs, parameters, padId, mass = 1 } = options;
+  const { kind, scorer, trie, specs, parameters, padId } = options;
   const { maxTokens = 256, batchSize = 32 } = options;
   const size = options.size ?? (kind === "exact" ? trie.docCount : undefined);
   if (size === undefined || !Number.isSafeInteger(size) || size < 1) {
@@ -156,12 +184,9 @@ export async function openDocumentDistribution(
       `Cannot choose ${size} candidates by ${kind}: give a positive whole number`,
     );
   }
-  if (!(mass > 0 && mass <= 1)) {
-    throw new DeepragError(`Cannot choose candidates that hold a mass of ${mass}: give 0 < m ≤ 1`);
-  }
   const isSearched = kind === "top_k";
   const choose = kind === "exact"
-    ? mostProbable(size, mass)
+    ? mostProbable(size)
     : kind === "draws"
     ? drawn(size)
     : withoutReplacement(size);
@@ -176,14 +201,7 @@ export async function openDocumentDistribution(
   );
   /** Found by the search: the log-probabilities of those that came back. */
   const searched = (doc: ArrayLike<number>, logProb: ArrayLike<number>): CandidateSet => {
-    let held = 0;
-    const found = Array.from(doc).map((d, k) => ({ d, log: logProb[k] })).filter(
-      ({ d, log }, k) => {
-        const isNeeded = d >= 0 && (k === 0 || held < mass);
-        held += Math.exp(log);
-        return isNeeded;
-      },
-    );
+    const found = Array.from(doc).map((d, k) => ({ d, log: logProb[k] })).filter(({ d }) => d >= 0);
     const logProbs = Float64Array.from(found, ({ log }) => log);
     return {
       docs: Int32Array.from(found, ({ d }) => d),

@@ -7,7 +7,12 @@ import {
   type Situation,
 } from "../agent/mod.ts";
 import type { Document } from "../data/types.ts";
-import type { DocumentDistribution } from "../retriever/mod.ts";
+import {
+  type CandidateSet,
+  type DocumentDistribution,
+  firstCandidates,
+  unreadPosterior,
+} from "../retriever/mod.ts";
 import { createTrainStep, type Executor, type Optimizer } from "../runtime/mod.ts";
 import type { RandomKey } from "../tensor/random.ts";
 import type { Demonstration } from "./demonstration_model.ts";
@@ -34,6 +39,11 @@ export interface JointLearnerOptions {
   readonly documents: readonly Document[];
   /** [T] log π of each choice of each text under the policy as it stands. */
   readonly judge: (texts: readonly PolicyText[]) => Promise<readonly ArrayLike<number>[]>;
+  /**
+   * Candidates are read best first, in growing rounds, until those unread can't hold more than 1 − this of
+   * the posterior. Not where candidates are drawn. Default 1: all are read.
+   */
+  readonly mass?: number;
   /** Whether the decision to retrieve is to be differentiated, too. */
   readonly hasGate?: boolean;
   /** The reader's gradient is multiplied by this: 0 stops it. Default 0. */
@@ -117,6 +127,9 @@ export interface JointLearner {
   dispose(): Promise<void>;
 }
 
+/** Candidates of the first round; each further one doubles what was read. */
+const FIRST_ROUND = 4;
+
 const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0);
 const NOTHING: JointGradients = { loss: 0, questions: [] };
 
@@ -142,7 +155,8 @@ const isFirstMove = ({ prompt, prefix }: Situation): boolean => prefix.length ==
  * Open a learner. Each step
  *
  * 1. asks the index for candidates K of each query, and their log p(d|q);
- * 2. lets the policy say how likely it would write what is right, log p(y|q,d), with each of them;
+ * 2. lets the policy say how likely it would write what is right, log p(y|q,d), with each of them, until what is
+ *    unread can't matter any more;
  * 3. has the objective differentiated with respect to both;
  * 4. goes on backwards into the index, by the loss −Σ c log p(d|q) with those derivatives as weights c, beside
  *    replayed supervised pairs, and takes a step;
@@ -153,7 +167,7 @@ const isFirstMove = ({ prompt, prefix }: Situation): boolean => prefix.length ==
 export async function openJointLearner(options: JointLearnerOptions): Promise<JointLearner> {
   const { executor, model, optimizer, encode, distribution } = options;
   const { protocol, documents, hasGate = false, readerWeight = 0, clipNorm = 1 } = options;
-  const { lessonShare = 1 } = options;
+  const { lessonShare = 1, mass = 1 } = options;
   const train = await createTrainStep(executor, model.jointProgram, optimizer.store);
 
   const judge = async (
@@ -165,41 +179,64 @@ export async function openJointLearner(options: JointLearnerOptions): Promise<Jo
     const situations = encoded.map(({ situation }) => situation);
     const queries = encoded.map(({ ids }) => ids);
     const sets = situations.length ? await distribution.candidates(queries, random) : [];
-    // A document that was drawn twice is read once.
-    const read = new Map<string, number>(), texts: PolicyText[] = [];
-    const placeOf = (key: string, text: () => PolicyText): number => {
-      if (!read.has(key)) {
-        read.set(key, texts.length);
-        texts.push(text());
-      }
-      return read.get(key)!;
-    };
-    const places = situations.map((situation, i) => ({
-      docs: Array.from(
-        sets[i].docs,
-        (doc) => placeOf(`${i}/${doc}`, () => readingText(situation, documents[doc], protocol)),
-      ),
-      gate: hasGate && isFirstMove(situation)
-        ? {
-          logGate: placeOf(`${i}/gate`, () => gateText(situation)),
-          logClosed: placeOf(`${i}/closed`, () => closedText(situation, protocol)),
-        }
-        : undefined,
-    }));
-    const logs = (await options.judge(texts)).map(sum);
+    const logs: number[][] = situations.map(() => []);
+    const isOrdered = distribution.kind === "exact" || distribution.kind === "top_k";
+    let open = situations.map((_, i) => i);
+    for (let upTo = mass < 1 && isOrdered ? FIRST_ROUND : Infinity; open.length; upTo *= 2) {
+      await readOn(open, upTo, { situations, sets, logs });
+      open = open.filter((i) => unreadPosterior(sets[i], logs[i]) > 1 - mass);
+    }
+    const gates = hasGate ? await judgeGates(situations) : [];
     return {
       situations,
       queries,
-      judged: places.map(({ docs, gate }, i) => ({
-        set: sets[i],
-        logLikelihoods: docs.map((at) => logs[at]),
-        gate: gate && {
-          logGate: logs[gate.logGate],
-          logClosed: logs[gate.logClosed],
-          cost: situations[i].cost,
-        },
+      judged: situations.map((_, i) => ({
+        set: firstCandidates(sets[i], logs[i].length),
+        logLikelihoods: logs[i],
+        gate: gates[i],
       })),
     };
+  };
+
+  /** Read the candidates of these situations up to a number of them; one that was drawn twice is read once. */
+  const readOn = async (
+    chosen: readonly number[],
+    upTo: number,
+    { situations, sets, logs }: {
+      situations: readonly Situation[];
+      sets: readonly CandidateSet[];
+      logs: number[][];
+    },
+  ): Promise<void> => {
+    const texts: PolicyText[] = [], placeOf = new Map<string, number>();
+    const places = chosen.map((i) =>
+      Array.from(sets[i].docs.subarray(logs[i].length, upTo), (doc) => {
+        const key = `${i}/${doc}`;
+        if (!placeOf.has(key)) {
+          placeOf.set(key, texts.length);
+          texts.push(readingText(situations[i], documents[doc], protocol));
+        }
+        return placeOf.get(key)!;
+      })
+    );
+    const said = (await options.judge(texts)).map(sum);
+    chosen.forEach((i, n) => logs[i].push(...places[n].map((at) => said[at])));
+  };
+
+  /** What the policy says of the decision before each retrieval, where it was its first move. */
+  const judgeGates = async (
+    situations: readonly Situation[],
+  ): Promise<(JudgedCandidates["gate"])[]> => {
+    const first = situations.filter(isFirstMove);
+    const said = (await options.judge(
+      first.flatMap((one) => [gateText(one), closedText(one, protocol)]),
+    )).map(sum);
+    const gateOf = new Map(first.map((one, n) => [one, {
+      logGate: said[2 * n],
+      logClosed: said[2 * n + 1],
+      cost: one.cost,
+    }]));
+    return situations.map((one) => gateOf.get(one));
   };
 
   const differentiate: JointLearner["differentiate"] = async (

@@ -1,7 +1,13 @@
 /** How far the estimators of joint training are from the exact gradient. @module */
 import type { Situation } from "../agent/mod.ts";
 import { ShapeError } from "../errors.ts";
-import { beamSurvival, type CandidateSet, type DocumentDistribution } from "../retriever/mod.ts";
+import {
+  beamSurvival,
+  type CandidateSet,
+  type DocumentDistribution,
+  firstCandidates,
+  unreadPosterior,
+} from "../retriever/mod.ts";
 import type { Trie } from "../docid/trie.ts";
 import type { ParameterStore } from "../runtime/mod.ts";
 import type { JointLearner, JudgedSituations } from "./joint_learner.ts";
@@ -13,6 +19,8 @@ export interface Estimator {
   readonly name: string;
   /** Chooses the documents that are read. */
   readonly distribution: DocumentDistribution;
+  /** Read no more of them than can hold this share of the posterior, see {@linkcode unreadPosterior}. */
+  readonly mass?: number;
   /** What is made of them. */
   readonly objective: JointObjective;
   /** The exact gradient that it is compared with: that of this objective over all documents. */
@@ -140,16 +148,21 @@ export async function measureBias(
     marginal: await gradient(all, options.exact.marginal),
     expected_utility: await gradient(all, options.exact.expected_utility),
   };
+  const saidOf = all.judged.map(({ set, logLikelihoods }) =>
+    new Map(Array.from(set.docs, (doc, k) => [doc, logLikelihoods[k]]))
+  );
   /** What the reader said of some documents. */
-  const chosen = (sets: readonly CandidateSet[]): JudgedSituations => ({
+  const chosen = (sets: readonly CandidateSet[], mass = 1): JudgedSituations => ({
     ...all,
-    judged: sets.map((set, i) => ({
-      set,
-      logLikelihoods: Array.from(set.docs, (doc) => all.judged[i].logLikelihoods[doc]),
-    })),
+    judged: sets.map((set, i) => {
+      const said = Array.from(set.docs, (doc) => saidOf[i].get(doc)!);
+      let k = mass < 1 ? 1 : said.length;
+      while (unreadPosterior(set, said.slice(0, k)) > 1 - mass) k++;
+      return { set: firstCandidates(set, k), logLikelihoods: said.slice(0, k) };
+    }),
   });
   const estimators: EstimatorBias[] = [];
-  for (const { name, distribution, objective, target } of options.estimators) {
+  for (const { name, distribution, mass, objective, target } of options.estimators) {
     onNote?.(name);
     const isDrawn = distribution.kind === "gumbel_top_k" || distribution.kind === "draws";
     const S = isDrawn ? seeds : 1, g = exact[target];
@@ -162,12 +175,13 @@ export async function measureBias(
         stream: `bias/${name}`,
         step: s,
       });
-      const estimate = await gradient(chosen(sets), objective);
+      const of = chosen(sets, mass);
+      const estimate = await gradient(of, objective);
       for (let i = 0; i < g.length; i++) total[i] += estimate[i];
       squares += dot(estimate, estimate);
       cosines.push(cosine(estimate, g));
-      read.push(...sets.map(({ docs }) => new Set(docs).size));
-      dropped.push(...sets.map(({ droppedMass }) => droppedMass));
+      read.push(...of.judged.map(({ set }) => new Set(set.docs).size));
+      dropped.push(...of.judged.map(({ set }) => set.droppedMass));
     }
     const average = total.map((x) => x / S), own = norm(g);
     const gap = average.map((x, i) => x - g[i]);
@@ -185,7 +199,11 @@ export async function measureBias(
     });
   }
   const beams = options.beams.map((beam): BeamLoss => {
-    const followed = all.judged.map(({ set }) => beamSurvival(set.logProbs, trie, beam));
+    const followed = all.judged.map(({ set: { docs, logProbs } }) => {
+      const byDoc = new Float64Array(N);
+      docs.forEach((doc, k) => byDoc[doc] = logProbs[k]);
+      return beamSurvival(byDoc, trie, beam);
+    });
     const lost = followed.flatMap(({ lostAt }, i) => {
       const doc = options.rightDocs[i];
       return doc === undefined ? [] : [lostAt[doc]];

@@ -8,9 +8,11 @@ import {
   type CandidateSet,
   type DistributionOptions,
   type DocumentDistribution,
+  firstCandidates,
   gumbelTopK,
   lexicalScorer,
   openDocumentDistribution,
+  unreadPosterior,
 } from "../../../src/retriever/mod.ts";
 import { onnxExecutor } from "../../../src/runtime/mod.ts";
 import { randomStream } from "../../../src/tensor/random.ts";
@@ -28,7 +30,7 @@ const parameters = drawn(specs, 0.5);
 const random = { seed: 3, stream: "candidates", step: 0 };
 
 async function candidatesOf(
-  options: Pick<DistributionOptions, "kind" | "size" | "mass">,
+  options: Pick<DistributionOptions, "kind" | "size">,
 ): Promise<{ sets: CandidateSet[]; isRenormalized: boolean }> {
   const distribution = await openDocumentDistribution(onnxExecutor(), {
     ...options,
@@ -55,22 +57,43 @@ Deno.test("exact: every document once, with probabilities that sum to 1", async 
   assert(!isRenormalized);
   assertEquals(sets.length, QUESTIONS.length);
   for (const set of sets) {
-    assertEquals([...set.docs], Array.from({ length: N }, (_, d) => d));
+    assertEquals([...set.docs].sort((a, b) => a - b), Array.from({ length: N }, (_, d) => d));
     assertAlmostEquals(massOf(set), 1, 1e-6);
     assertEquals(set.droppedMass, 0);
   }
 });
 
-Deno.test("exact with a mass: the fewest documents that hold it, best first", async () => {
+Deno.test("exact with a size: the most probable documents, best first; the rest is dropped", async () => {
   const { sets: all } = await candidatesOf({ kind: "exact" });
-  const { sets } = await candidatesOf({ kind: "exact", mass: 0.6 });
+  const { sets } = await candidatesOf({ kind: "exact", size: 5 });
   sets.forEach((set, i) => {
-    const sorted = [...all[i].logProbs].sort((a, b) => b - a);
-    assertEquals([...set.logProbs], sorted.slice(0, set.docs.length));
-    const held = massOf(set), without = held - Math.exp(set.logProbs.at(-1)!);
-    assert(held >= 0.6 && without < 0.6, `${without} … ${held}`);
-    assertAlmostEquals(set.droppedMass, 1 - held, 1e-9);
+    assertEquals([...set.logProbs], [...all[i].logProbs].sort((a, b) => b - a).slice(0, 5));
+    assertAlmostEquals(set.droppedMass, 1 - massOf(set), 1e-9);
+    const first = firstCandidates(all[i], 5);
+    assertEquals([first.docs, first.logProbs], [set.docs, set.logProbs]);
+    assertAlmostEquals(first.droppedMass, set.droppedMass, 1e-6);
   });
+});
+
+Deno.test("what is unread holds at most the bound, and exactly that where its likelihood is 1", async () => {
+  const { sets } = await candidatesOf({ kind: "exact" });
+  const logLikelihoods = Array.from({ length: N }, (_, k) => -k / 3);
+  for (const set of sets) {
+    const posterior = (logs: number[]): number[] => {
+      const joint = logs.map((log, k) => Math.exp(set.logProbs[k] + log));
+      const total = joint.reduce((a, b) => a + b, 0);
+      return joint.map((x) => x / total);
+    };
+    const unread = (logs: number[], k: number): number =>
+      posterior(logs).slice(k).reduce((a, b) => a + b, 0);
+    for (const k of [1, 4, N - 1]) {
+      const read = logLikelihoods.slice(0, k), bound = unreadPosterior(set, read);
+      assert(unread(logLikelihoods, k) <= bound);
+      const worst = [...read, ...Array(N - k).fill(0)];
+      assertAlmostEquals(unread(worst, k), bound, 1e-9);
+    }
+    assertEquals(unreadPosterior(set, logLikelihoods), 0);
+  }
 });
 
 Deno.test("top_k: the best of the exact ones; what is dropped is the rest", async () => {
@@ -78,20 +101,10 @@ Deno.test("top_k: the best of the exact ones; what is dropped is the rest", asyn
   const { sets, isRenormalized } = await candidatesOf({ kind: "top_k", size: 4 });
   assert(isRenormalized);
   sets.forEach((set, i) => {
-    const order = [...all[i].docs].sort((a, b) => all[i].logProbs[b] - all[i].logProbs[a]);
-    assertEquals([...set.docs].slice(0, 2), order.slice(0, 2));
-    set.docs.forEach((d, k) => assertAlmostEquals(set.logProbs[k], all[i].logProbs[d], 1e-5));
+    assertEquals([...set.docs].slice(0, 2), [...all[i].docs].slice(0, 2));
+    const logOf = (doc: number): number => all[i].logProbs[all[i].docs.indexOf(doc)];
+    set.docs.forEach((d, k) => assertAlmostEquals(set.logProbs[k], logOf(d), 1e-5));
     assertAlmostEquals(set.droppedMass, 1 - massOf(set), 1e-6);
-  });
-});
-
-Deno.test("top_k with a mass: the first of the same documents, until they hold it", async () => {
-  const { sets: all } = await candidatesOf({ kind: "top_k", size: N });
-  const { sets } = await candidatesOf({ kind: "top_k", size: N, mass: 0.5 });
-  sets.forEach((set, i) => {
-    assertEquals([...set.docs], [...all[i].docs].slice(0, set.docs.length));
-    const held = massOf(set);
-    assert(held >= 0.5 && held - Math.exp(set.logProbs.at(-1)!) < 0.5, `${held}`);
   });
 });
 
@@ -104,7 +117,8 @@ Deno.test("draws: as often as is probable; the same key draws the same", async (
     const counts = new Float64Array(N);
     set.docs.forEach((d) => counts[d]++);
     counts.forEach((count, d) => {
-      const p = Math.exp(all[i].logProbs[d]), deviation = Math.sqrt(p * (1 - p) / size);
+      const p = Math.exp(all[i].logProbs[all[i].docs.indexOf(d)]),
+        deviation = Math.sqrt(p * (1 - p) / size);
       assertLess(Math.abs(count / size - p), 5 * deviation + 1e-4);
     });
   });
@@ -160,7 +174,6 @@ Deno.test("sizes, masses and questions that make no sense are refused", async ()
     });
   await assertRejects(() => open({ kind: "top_k" }), DeepragError, "undefined");
   await assertRejects(() => open({ kind: "draws", size: 0 }), DeepragError, "0 candidates");
-  await assertRejects(() => open({ mass: 0 }), DeepragError, "mass of 0");
   const distribution = await open({});
   await assertRejects(() => distribution.candidates([[2], []], random), DataError, "question 2");
   await distribution.dispose();

@@ -167,8 +167,8 @@ training:
   learning_rate: 3e-3
 `,
   "train/joint": `# yaml-language-server: $schema=../schema.json
-# An agent and its index, end to end, in the oracle world. The index begins with random numbers and a few
-# steps on labelled pairs; answers teach it the rest.
+# An agent and its index, end to end, in the oracle world. The index begins with random numbers and too few
+# steps on labelled pairs; answers alone teach it the rest. Every document is read that could matter.
 defaults:
   - data: world
   - model: dsi_tiny
@@ -182,7 +182,7 @@ model:
   width: 256
   init: random
 training:
-  max_steps: 60
+  max_steps: 40
   batch_size: 64
   learning_rate: 0.01
   slot_rate_factor: 1
@@ -203,7 +203,11 @@ agent:
     distractor_share: 0.3
   iterations: 40
 joint:
-  dsi_learning_rate: 0.01
+  distribution: exact
+  candidates: null
+  mass: 0.95
+  dsi_learning_rate: 0.02
+  supervised_weight: 0
 `,
   "train/joint_hotpotqa": `# yaml-language-server: $schema=../schema.json
 # Real documents: 12,000 paragraphs, 468 questions over two of them. The reader begins with random numbers
@@ -247,11 +251,6 @@ agent:
   iterations: 60
 joint:
   pretrain: false
-  supervised_weight: 0
-  distribution: exact
-  candidates: null
-  mass: 0.95
-  dsi_learning_rate: 0.02
 `,
   "train/squad_dsi": `# yaml-language-server: $schema=../schema.json
 # The main benchmark: about 2,000 passages of Wikipedia with people's questions. docs/results.md has its

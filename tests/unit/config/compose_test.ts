@@ -140,7 +140,7 @@ Deno.test("all problems of all layers are reported at once, with key, range and 
       problems.sort(),
       [
         "data: there is no file data/squadd.yaml; did you mean squad_dsi? " +
-        "(there are: beir, jsonl, squad_dsi, synthetic, world) (command line)",
+        "(there are: beir, hotpotqa, jsonl, squad_dsi, synthetic, world) (command line)",
         'device.executor: must be one of onnx, onnx-worker, wasm, cpu, is "gpu" (command line)',
         "evaluation.beam: must be a whole number from 1 to 1000, is 100000 (command line)",
         "oops: is not an override: write section.key=value, such as training.max_steps=10",
@@ -187,6 +187,35 @@ Deno.test("keys that are each in range must also fit together, even beside other
       "training.mix: needs at least one ratio above 0 (command line)",
     ],
   );
+});
+
+Deno.test("joint training: objective, candidates and start must fit together", () => {
+  const problems = (...overrides: string[]): string[] => problemsOf({ overrides });
+  assertEquals(problems("joint.objective=drawn_utility"), [
+    "joint.distribution: must be draws for joint.objective=drawn_utility (command line)",
+  ]);
+  assertEquals(problems("joint.distribution=draws"), [
+    "joint.distribution: can be draws only with joint.objective=drawn_utility (command line)",
+  ]);
+  assertEquals(problems("joint.candidates=null"), [
+    "joint.candidates: is needed for joint.distribution=top_k: give a number (command line)",
+  ]);
+  const draws = ["joint.objective=drawn_utility", "joint.distribution=draws"];
+  assertEquals(problems(...draws, "joint.candidates=1"), [
+    "joint.candidates: must be 2 or more for joint.distribution=draws: a draw is compared with the " +
+    "others (command line)",
+  ]);
+  assertEquals(problems("joint.index=a/run", "joint.pretrain=false"), [
+    "joint.pretrain: is false, but joint.index names a trained index: leave one of them out " +
+    "(command line)",
+  ]);
+  assertEquals(problems("joint.gate_weight=1", "agent.budget=0"), [
+    "joint.gate_weight: needs agent.budget of 1 or more: without one there is nothing to decide " +
+    "(command line)",
+  ]);
+  for (const fine of [draws, ["joint.distribution=exact", "joint.candidates=null"]]) {
+    assertEquals(composeConfig({ overrides: fine }).joint.mass, 0.99);
+  }
 });
 
 Deno.test("sections, texts and families of the wrong kind say what they must be", () => {

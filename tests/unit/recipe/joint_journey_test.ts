@@ -25,6 +25,7 @@ import { jointReport } from "../../../src/serve/mod.ts";
 import { silentProgress } from "../../../src/train/progress.ts";
 import { withFolder } from "../../with_folder.ts";
 import { tinyAgentOverrides } from "./_tiny_agent_run.ts";
+import { tinyT5 } from "./_tiny_run.ts";
 
 /** Sums of probabilities that were computed in float32. */
 const SHARES = 1e-5;
@@ -38,7 +39,10 @@ const overrides = [
   "training.eval_every=0",
   "training.checkpoint_every=2",
   "training.log_every=2",
+  "joint.distribution=top_k",
   "joint.candidates=4",
+  "joint.mass=1",
+  "joint.supervised_weight=1",
   "joint.batch_size=3",
   "joint.replay=4",
   "joint.extra_questions=2",
@@ -225,6 +229,25 @@ Deno.test("an index of another run is gone on with, if it is over the same docum
       "it was trained on other documents",
     );
     await assertRejects(() => Deno.stat(join(folder, "b", "joint")), Deno.errors.NotFound);
+  }));
+
+Deno.test("a T5 index learns jointly too, with docids of several digits", () =>
+  withFolder(async (folder) => {
+    const overridden = overrides.filter((one) => !one.startsWith("model."));
+    const { run, after } = await trainJoint(composeConfig({
+      overrides: [
+        ...overridden,
+        ...tinyT5,
+        "docid=naive",
+        "docid.base=6",
+        "joint.objective=emdr2",
+        "agent.warm_start.steps=5",
+        "agent.iterations=1",
+        `output.dir=${join(folder, "t5")}`,
+      ],
+    }));
+    assertNotEquals(await weights(run, "model"), await weights(run, "index"));
+    assert(after!.index!["hits@10"] >= 0);
   }));
 
 Deno.test("an agent's own training has no index of its own to retrieve with", () =>

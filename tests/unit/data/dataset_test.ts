@@ -5,7 +5,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import fc from "fast-check";
 import { DataError } from "../../../src/errors.ts";
 import {
@@ -309,3 +309,38 @@ for (const [folder, documents, questions, unseen] of corpora) {
     },
   });
 }
+
+Deno.test("sentences and supporting facts come and go with a dataset; null is none, nonsense is refused", () =>
+  withFolder({}, async (folder) => {
+    const dataset = {
+      documents: [
+        { docId: "a", title: "A", text: "One. Two.", sentences: ["One.", "Two."] },
+        { docId: "b", title: "B", text: "Three." },
+      ],
+      queries: {
+        dev: [
+          {
+            queryId: "1",
+            query: "Which?",
+            docIds: ["a"],
+            answers: ["two"],
+            supportingFacts: [["A", 1]] as [string, number][],
+          },
+          { queryId: "2", query: "What?", docIds: ["b"], answers: [] },
+        ],
+      },
+    };
+    await writeDataset(folder, dataset);
+    assertEquals(await readDataset(folder), dataset);
+    const file = join(folder, "queries.dev.jsonl");
+    const line = (facts: unknown): string =>
+      `${
+        JSON.stringify({ query_id: "1", query: "Which?", doc_ids: ["a"], supporting_facts: facts })
+      }\n`;
+    await Deno.writeTextFile(file, line(null));
+    assertEquals((await readDataset(folder)).queries.dev[0].supportingFacts, undefined);
+    for (const wrong of [[["A", -1]], [["A"]], "A", [["A", 0.5]]]) {
+      await Deno.writeTextFile(file, line(wrong));
+      await assertRejects(() => readDataset(folder), DataError, "supporting_facts");
+    }
+  }));

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DeepragError } from "../../../src/errors.ts";
-import { curveSvg } from "../../../src/serve/plot.ts";
+import { barsSvg, curveSvg, estimatorSvg } from "../../../src/serve/plot.ts";
 
 const falling = Array.from({ length: 40 }, (_, step) => ({ step, value: 4 - step / 10 }));
 
@@ -45,4 +45,21 @@ Deno.test("a reference is a line with its name; the mean is as wide as it is tol
     new Set(pathsOf(curveSvg(jagged, { ...options, smooth })))
   );
   assertEquals([plain.size < wide.size, plain.size], [true, wide.size - 1]);
+});
+
+Deno.test("systems and estimators are drawn by name; of nothing there is no plot", () => {
+  const bars = barsSvg([
+    { name: "this index", value: 0.8, low: 0.7, high: 0.9 },
+    { name: "none", value: NaN, low: NaN, high: NaN },
+  ], { label: "right answers (share)" });
+  assert(bars.startsWith("<svg") && bars.includes("this index") && !bars.includes(">none<"));
+  assertThrows(() => barsSvg([], { label: "right" }), DeepragError, "no system");
+  const points = [
+    { name: "top_k 4", documentsRead: 4, cosine: 0.4 },
+    { name: "exact", documentsRead: 200, cosine: 1 },
+  ];
+  const svg = estimatorSvg(points, { title: "Marginal likelihood" });
+  for (const what of ["top_k 4", "exact", "Marginal likelihood"]) assert(svg.includes(what), what);
+  assert(!svg.includes("NaN"));
+  assertThrows(() => estimatorSvg([], { title: "x" }), DeepragError, "no estimator");
 });

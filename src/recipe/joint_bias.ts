@@ -2,6 +2,7 @@
 import { askingSituation, policyRules } from "../agent/mod.ts";
 import type { ResolvedConfig } from "../config/mod.ts";
 import type { Query } from "../data/mod.ts";
+import { CheckpointError } from "../errors.ts";
 import {
   type DistributionKind,
   type DocumentDistribution,
@@ -111,7 +112,11 @@ export async function measureJointBias(
   );
   const padId = tokenizer.padId ?? 0;
   const { config: decoder, tensors } = agent.model;
-  if (decoder.family === "t5") throw new TypeError("a policy is a decoder");
+  if (decoder.family === "t5") {
+    throw new CheckpointError(
+      `Cannot measure ${agent.run.path}: its policy is no decoder. Train again`,
+    );
+  }
   const specs = policyParamSpecs(decoder, false);
   const open: { dispose(): Promise<void> }[] = [];
   const opened = <T extends { dispose(): Promise<void> }>(one: T): T => {

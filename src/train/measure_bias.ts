@@ -134,13 +134,19 @@ export async function measureBias(
     throw new ShapeError("Cannot measure bias: the exact distribution has to hold every document");
   }
   const nothing = { replay: [], replayWeight: 0 };
-  const flat = (rows: Readonly<Record<string, Int32Array>>): Float64Array =>
-    Float64Array.from(
-      store.layout.segments.flatMap(({ name, shape }) => {
-        const used = rows[name] ? rows[name].length * shape[1] : undefined;
-        return [...store.gradients[name].data.subarray(0, used)];
-      }),
+  /** The gradient as one vector: of row-sparse parameters the rows that take part, the same for every estimator. */
+  const flat = (rows: Readonly<Record<string, Int32Array>>): Float64Array => {
+    const parts = store.layout.segments.map(({ name, shape }) =>
+      store.gradients[name].data.subarray(0, rows[name] ? rows[name].length * shape[1] : undefined)
     );
+    const vector = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const part of parts) {
+      vector.set(part, at);
+      at += part.length;
+    }
+    return vector;
+  };
   const gradient = async (of: JudgedSituations, objective: JointObjective): Promise<Float64Array> =>
     flat((await learner.differentiate(of, { ...nothing, objective })).rows);
 

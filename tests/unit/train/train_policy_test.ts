@@ -28,9 +28,12 @@ import {
 import type { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import {
   actionRewards,
+  type CompanionTurn,
   type Demonstration,
   demonstrationModel,
   isDegenerate,
+  openPolicyJudge,
+  type PolicyCompanion,
   policyParamSpecs,
   type ScoredTrajectory,
   trainPolicy,
@@ -909,4 +912,120 @@ Deno.test("a GPT-2 with dropout and few positions is trained without dropout, up
     assertEquals(Math.max(...lengths), 23);
     for (const line of lines) assert(line.first_ratio_error as number <= 1e-4);
   }
+});
+
+/** A companion of three numbers that move by what the episodes earned, and what it saw. */
+function smallCompanion(folder: string, lessons: readonly Demonstration[] = []) {
+  const specs = { w: { shape: [3], init: { kind: "normal", std: 1 } } } as const;
+  const store = new ParameterStore(specs, { rule: adamw() });
+  store.initialise(4);
+  const optimizer = new Optimizer(store), turns: CompanionTurn[] = [];
+  const companion: PolicyCompanion = {
+    optimizer,
+    folder,
+    async learn(turn) {
+      turns.push(turn);
+      const [{ logProbs }] = await turn.judge([turn.scored[0].trajectory]);
+      store.gradients.w.data.set([
+        mean(turn.scored.map((one) => one.return)),
+        mean(logProbs),
+        turn.step,
+      ]);
+      optimizer.step(0.1 * turn.rateFactor);
+      return {
+        figures: { companion: store.params.w.data[0] },
+        lessons: Array.from({ length: turn.updates }, () => lessons),
+      };
+    },
+  };
+  return { companion, store, turns };
+}
+
+Deno.test("a companion sees each iteration first, and is saved, resumed and taken back with the policy", () =>
+  withFolder(async (folder) => {
+    const run = { iterations: 7, guard: NERVOUS, algorithm: "grpo" } as const;
+    const none = { every: 2, keepLast: 1 };
+    const whole = smallCompanion(`${folder}/whole-beside`);
+    const { result, lines } = await train({
+      ...run,
+      companion: whole.companion,
+      checkpoints: { ...none, folder: `${folder}/whole` },
+    });
+    assert(result.rollbacks > 0);
+    assertEquals(whole.turns.map(({ step, updates }) => [step, updates]), [
+      ...Array.from({ length: 7 }, (_, step) => [step, 4]),
+    ]);
+    assertEquals(lines.filter((line) => "companion" in line).length, 7);
+    // Taken back with the policy, it has taken fewer steps than there were iterations.
+    assert(whole.companion.optimizer.updates < 7);
+    assertEquals(
+      whole.turns.at(-1)!.rateFactor,
+      2 **
+        -whole.turns.filter((turn, i) => i > 0 && turn.rateFactor < whole.turns[i - 1].rateFactor)
+          .length,
+    );
+
+    const checkpoints = { ...none, folder: `${folder}/killed` };
+    const beside = `${folder}/killed-beside`;
+    for (const iteration of [3, 5]) {
+      const { companion } = smallCompanion(beside);
+      await assertRejects(
+        () =>
+          train({
+            ...run,
+            companion,
+            checkpoints: { ...checkpoints, resume: iteration > 3 },
+            onTrajectories: killAt(iteration),
+          }),
+        Killed,
+      );
+    }
+    const last = smallCompanion(beside);
+    const resumed = await train({
+      ...run,
+      companion: last.companion,
+      checkpoints: { ...checkpoints, resume: true },
+    });
+    assertEquals(numbersOf(paramsOfResult(resumed.result)), numbersOf(paramsOfResult(result)));
+    assertEquals(last.store.flat, whole.store.flat);
+    assertEquals(last.companion.optimizer.updates, whole.companion.optimizer.updates);
+    // Without its checkpoint there is nothing to go on from.
+    await Deno.remove(beside, { recursive: true });
+    await assertRejects(
+      () =>
+        train({
+          ...run,
+          companion: smallCompanion(beside).companion,
+          checkpoints: { ...checkpoints, resume: true },
+        }),
+      CheckpointError,
+      "which belongs to the one beside it",
+    );
+  }));
+
+Deno.test("a companion's lessons are added to the policy's steps, signs and all", async () => {
+  const { scored } = await train({ iterations: 1 });
+  const [{ trajectory }] = scored.get(1)!;
+  const told = (weight: number) =>
+    train({
+      iterations: 1,
+      companion: smallCompanion("", [{ ...trajectory, weight }]).companion,
+    });
+  const likelihood = async (weight: number): Promise<number> => {
+    const { result: { policy } } = await told(weight);
+    const store = new ParameterStore(policyParamSpecs(MODEL.config, false));
+    store.load(policy.tensors);
+    const judge = await openPolicyJudge({
+      executor,
+      config: MODEL.config,
+      specs: store.specs,
+      rules: policyRules(ENVIRONMENT.protocol),
+      rows: 4,
+    });
+    const [{ logProbs }] = await judge.judge(store.params, [trajectory]);
+    await judge.dispose();
+    return sum(logProbs);
+  };
+  const [less, none, more] = [await likelihood(-5), await likelihood(0), await likelihood(5)];
+  assert(less < none && none < more, `${less} ${none} ${more}`);
 });

@@ -250,6 +250,7 @@ export async function trainJoint(
       documents: data.documents,
       hasGate: joint.gate_weight > 0,
       mass: joint.mass,
+      maxLength: agent.start.config.maxPositions,
       readerWeight: joint.reader_weight,
       lessonShare: LESSON_SHARE,
       clipNorm: joint.clip_norm,

@@ -44,6 +44,11 @@ export interface JointLearnerOptions {
    * the posterior. Not where candidates are drawn. Default 1: all are read.
    */
   readonly mass?: number;
+  /**
+   * Most tokens of a text that the policy reads. A situation that could become longer is left out. Default:
+   * no limit.
+   */
+  readonly maxLength?: number;
   /** Whether the decision to retrieve is to be differentiated, too. */
   readonly hasGate?: boolean;
   /** The reader's gradient is multiplied by this: 0 stops it. Default 0. */
@@ -59,7 +64,7 @@ export interface JointLearnerOptions {
 
 /** Situations with their candidates, and what the reader says with each. */
 export interface JudgedSituations {
-  /** Situations whose query has words for the index. */
+  /** Situations whose query has words for the index, and which the policy can read. */
   readonly situations: readonly Situation[];
   /** Token ids of each query. */
   readonly queries: readonly ArrayLike<number>[];
@@ -115,7 +120,8 @@ export interface JointLearner {
     options: Pick<JointStepOptions, "replay" | "replayWeight"> & { objective?: JointObjective },
   ): Promise<{ gradients: JointGradients; rows: Readonly<Record<string, Int32Array>> }>;
   /**
-   * One step of the index on these situations. Situations whose query is blank to the index are left out.
+   * One step of the index on these situations. Those whose query is blank to the index, or which the policy
+   * could not read to the end, are left out.
    *
    * @returns Nothing where no situation is left and nothing is replayed
    */
@@ -167,15 +173,19 @@ const isFirstMove = ({ prompt, prefix }: Situation): boolean => prefix.length ==
 export async function openJointLearner(options: JointLearnerOptions): Promise<JointLearner> {
   const { executor, model, optimizer, encode, distribution } = options;
   const { protocol, documents, hasGate = false, readerWeight = 0, clipNorm = 1 } = options;
-  const { lessonShare = 1, mass = 1 } = options;
+  const { lessonShare = 1, mass = 1, maxLength = Infinity } = options;
   const train = await createTrainStep(executor, model.jointProgram, optimizer.store);
+
+  /** Tokens at most of a situation with a document between its tags, the budget, and what is right then. */
+  const longestText = ({ prefix, target }: Situation): number =>
+    prefix.length + protocol.documentTokens + 3 + target.length;
 
   const judge = async (
     all: readonly Situation[],
     random: RandomKey,
   ): Promise<JudgedSituations> => {
     const encoded = all.map((situation) => ({ situation, ids: encode(situation.query) }))
-      .filter(({ ids }) => ids.length > 0);
+      .filter(({ situation, ids }) => ids.length > 0 && longestText(situation) <= maxLength);
     const situations = encoded.map(({ situation }) => situation);
     const queries = encoded.map(({ ids }) => ids);
     const sets = situations.length ? await distribution.candidates(queries, random) : [];
@@ -254,6 +264,15 @@ export async function openJointLearner(options: JointLearnerOptions): Promise<Jo
     return { gradients, rows };
   };
 
+  /** Probability of the right answer over the documents that were read, by their weights. */
+  const answerProbOf = ({ set, logLikelihoods }: JudgedCandidates): number => {
+    const said = Array.from(logLikelihoods, Math.exp);
+    if (distribution.kind === "draws") return sum(said) / said.length;
+    const weights = set.logProbs.map((log, k) => Math.exp(log - set.logInclusion[k]));
+    const all = sum(said.map((r, k) => weights[k] * r));
+    return distribution.isRenormalized ? all / sum(weights) : all;
+  };
+
   /** The reader's derivatives as lessons: their loss is −Σ w log π, so the weight is the derivative, negated. */
   const lessonsOf = (
     { situations, judged }: JudgedSituations,
@@ -303,13 +322,7 @@ export async function openJointLearner(options: JointLearnerOptions): Promise<Jo
         situations: judged.length,
         documentsRead: judged.reduce((n, { set }) => n + set.docs.length, 0),
         droppedMass: judged.reduce((total, { set }) => total + set.droppedMass, 0) / count,
-        answerProb: judged.reduce((total, { set, logLikelihoods }) => {
-          const mass = sum(set.logProbs.map(Math.exp));
-          const joint = sum(
-            set.logProbs.map((log, k) => Math.exp(log - set.logInclusion[k] + logLikelihoods[k])),
-          );
-          return total + (distribution.isRenormalized ? joint / mass : joint);
-        }, 0) / count,
+        answerProb: judged.reduce((total, one) => total + answerProbOf(one), 0) / count,
         lessons: lessonsOf(of, gradients),
       };
     },

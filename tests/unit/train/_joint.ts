@@ -35,6 +35,7 @@ export const documents: readonly Document[] = Array.from({ length: N }, (_, d) =
 export const protocol = {
   ids,
   budget: 1,
+  documentTokens: 4,
   words: (text: string) => text.split(" ").map(Number),
   document: ({ text }: Document) => [
     ids.documentStart,

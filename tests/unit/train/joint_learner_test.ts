@@ -136,6 +136,17 @@ Deno.test("queries without a word for the index are left out; with nothing left 
   });
 });
 
+Deno.test("a situation that could outgrow the policy is left out", async () => {
+  // The first has 2 + 1 + 1 tokens before the document, at most 4 + 3 with it, and 3 behind.
+  await withLearner(() => -1, { maxLength: 14 }, async (learner) => {
+    const { situations: both } = await learner.judge(situations, random);
+    assertEquals(both.length, 2);
+  });
+  await withLearner(() => -1, { maxLength: 13 }, async (learner) => {
+    assertEquals((await learner.judge(situations, random)).judged.length, 0);
+  });
+});
+
 Deno.test("the reader's lessons: the posterior, as much of it as is wanted, and the gate's", async () => {
   const wanted = documents[17].text;
   const reader: Reader = (document) => document === wanted ? 0 : -20;

@@ -14,8 +14,9 @@ import type { OpenedAgent } from "./open_agent.ts";
 export interface DocumentAttribution {
   /** Its index. */
   readonly doc: number;
-  /** Its id and title. */
+  /** Its id. */
   readonly docId: string;
+  /** Its title. */
   readonly title: string;
   /** p(d | q). */
   readonly prior: number;

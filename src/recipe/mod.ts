@@ -93,6 +93,7 @@ export {
   loadAgentData,
   type PolicyStart,
   prepareAgent,
+  type PrepareAgentOptions,
   type PreparedAgent,
   type PreparedRetriever,
   prepareRetriever,

@@ -64,8 +64,9 @@ export interface JointGradients {
     readonly logProbs: Float32Array;
     /** [K] ∂L/∂log p(y|q,d). */
     readonly logLikelihoods: Float32Array;
-    /** ∂L/∂log g and ∂L/∂log((1 − g)·p(y|q)); 0 without a gate. */
+    /** ∂L/∂log g; 0 without a gate. */
     readonly logGate: number;
+    /** ∂L/∂log((1 − g)·p(y|q)); 0 without a gate. */
     readonly logClosed: number;
   }[];
 }

@@ -17,7 +17,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ["agent"],
   ["train"],
   ["recipe"],
-  ["serve", "command"],
+  ["serve"],
+  ["command"],
 ];
 
 /** Folders that must run anywhere, browsers included: no `Deno.*` in them. */

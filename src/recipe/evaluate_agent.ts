@@ -97,7 +97,10 @@ export interface EvaluateAgentOptions {
   readonly hops?: number;
   /** Optimal agents of the questions, where they are known. */
   readonly oracle?: WorldOracle;
-  /** Can a second try bring what the first did not? Then paying again is no mistake. Default `false`. */
+  /**
+   * Can a second try bring what the first did not, or was the policy taught so? Then paying again is no
+   * mistake. Default `false`.
+   */
   readonly isNoisy?: boolean;
   /** Seed of resampling and of random retrievers. Default 0. */
   readonly seed?: number;

@@ -31,8 +31,11 @@ export interface JointEvaluation {
   readonly agent: AgentEvaluation;
   /** The index beside BM25; nothing where no question of the part has a right document. */
   readonly index?: IndexEvaluation;
-  /** Estimators beside the exact gradient; nothing where it was not asked for. */
-  readonly bias?: BiasReport;
+  /**
+   * Estimators beside the exact gradient, of the index before joint training and of this one, with the policy
+   * as it is now; nothing where it was not asked for.
+   */
+  readonly bias?: { readonly before: BiasReport; readonly after: BiasReport };
 }
 
 /** Choices of {@linkcode evaluateJointRun}. */
@@ -125,8 +128,20 @@ export async function evaluateJointRun(
       : undefined;
     const agents = await evaluateAgent(agent.slots, agent.environment, asked);
     const answered = questions.filter(({ answers }) => answers.length).slice(0, biasQuestions);
+    const biasOf = (folder: string, when: string): Promise<BiasReport> =>
+      measureJointBias(agent, {
+        config,
+        data,
+        folder,
+        questions: answered,
+        executor,
+        onNote: (note) => onNote?.(`${when}: ${note}`),
+      });
     const bias = answered.length && agent.environment.protocol.budget > 0
-      ? await measureJointBias(agent, { config, data, questions: answered, executor, onNote })
+      ? {
+        before: await biasOf(JOINT_FILES.before, "gradient before joint training"),
+        after: await biasOf(JOINT_FILES.model, "gradient after joint training"),
+      }
       : undefined;
     return { part, systems, agent: agents, index, bias };
   } finally {
@@ -137,10 +152,19 @@ export async function evaluateJointRun(
 
 /** What the bias meter says, in words. */
 export function biasCaption({ questions, documents }: BiasReport): string {
-  return `Estimators beside the exact gradient of the index, over ${questions} questions and all ` +
+  return `estimators beside the exact gradient of the index, over ${questions} questions and all ` +
     `${documents} documents. cosine: of one step's direction; of mean: of the mean over draws; norm: ‖mean‖ / ` +
     "‖exact‖; bias: ‖mean − exact‖ / ‖exact‖; variance in units of ‖exact‖²";
 }
+
+const biasLines = (when: string, report: BiasReport): string[] => [
+  "",
+  `${when}: ${biasCaption(report)}`,
+  "",
+  ...textTable(biasRows(report)),
+  "",
+  ...textTable(beamRows(report)),
+];
 
 /** The evaluation as text for a terminal. */
 export function formatJointEvaluation(result: JointEvaluation): string {
@@ -150,8 +174,7 @@ export function formatJointEvaluation(result: JointEvaluation): string {
     ...(index ? ["", formatEvaluation(index)] : []),
     "",
     formatAgentEvaluation(agent),
-    ...(bias
-      ? ["", biasCaption(bias), "", ...textTable(biasRows(bias)), "", ...textTable(beamRows(bias))]
-      : []),
+    ...(bias ? biasLines("Before joint training", bias.before) : []),
+    ...(bias ? biasLines("After joint training", bias.after) : []),
   ].join("\n");
 }

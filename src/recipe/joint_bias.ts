@@ -19,7 +19,6 @@ import { type BiasReport, type Estimator, measureBias } from "../train/measure_b
 import { policyParamSpecs } from "../train/policy_program.ts";
 import { openPolicyJudge } from "../train/score_trajectories.ts";
 import { loadIndex } from "./index_folder.ts";
-import { JOINT_FILES } from "./joint_files.ts";
 import type { OpenedAgent } from "./open_agent.ts";
 import type { AgentData } from "./prepare_agent.ts";
 import { prepareJointIndex } from "./start_index.ts";
@@ -40,6 +39,8 @@ export interface JointBiasOptions {
   readonly config: ResolvedConfig;
   /** Its data. */
   readonly data: AgentData;
+  /** Folder of the index within the run. */
+  readonly folder: string;
   /** Questions of the batch: every document is read for each of them. */
   readonly questions: readonly Query[];
   /** What runs the programs. */
@@ -99,7 +100,7 @@ export async function measureJointBias(
   options: JointBiasOptions,
 ): Promise<BiasReport> {
   const { config, data, questions, executor, onNote } = options, { protocol } = agent.environment;
-  const folder = agent.run.file(JOINT_FILES.model);
+  const folder = agent.run.file(options.folder);
   const loaded = await loadIndex(folder);
   const index = await prepareJointIndex(data, config, {
     taken: { loaded, from: folder },

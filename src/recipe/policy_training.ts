@@ -132,7 +132,7 @@ export function evaluationOptions(
     reward: agent.reward,
     hops: data.world ? config.data.world.hops : 1,
     oracle,
-    isNoisy: agent.noise > 0,
+    isNoisy: agent.noise > 0 || agent.warm_start.distractor_share > 0,
     titleWeight: agent.title_weight,
     seed,
     resamples: evaluation.bootstrap_samples,

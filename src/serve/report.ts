@@ -4,6 +4,7 @@ import { beamRows, biasRows } from "../recipe/joint_bias.ts";
 import { formatAgentEvaluation } from "../recipe/evaluate_agent.ts";
 import { formatEvaluation } from "../recipe/evaluate_index.ts";
 import { systemRows } from "../recipe/evaluate_system.ts";
+import type { BiasReport } from "../train/measure_bias.ts";
 import type { MetricsRecord } from "../recipe/run_folder.ts";
 import { barsSvg, curvePoints, curveSvg, estimatorSvg } from "./plot.ts";
 
@@ -63,6 +64,31 @@ export interface JointReportOptions {
   readonly metrics: readonly MetricsRecord[];
 }
 
+const wide = (html: string): string => `<div class="wide">${html}</div>`;
+
+/** What the bias meter found at one moment. */
+function gradientSections(when: string, bias: BiasReport): string[] {
+  const plots = (["marginal", "expected_utility"] as const).map((target) =>
+    estimatorSvg(bias.estimators.filter((e) => e.target === target && e.documentsRead > 0), {
+      title: target === "marginal" ? "Marginal likelihood" : "Expected utility",
+    })
+  );
+  return [
+    section(
+      `The gradient ${when}`,
+      `${biasCaption(bias)}.`,
+      wide(table(biasRows(bias))),
+      `<div class="plots">${plots.join("\n")}</div>`,
+    ),
+    section(
+      `Beam search ${when}`,
+      "What a beam of each width loses: whether it finds the most probable document, how much less probable the " +
+        "one it finds is, and whether the right document's prefix is still in the beam after each digit.",
+      wide(table(beamRows(bias))),
+    ),
+  ];
+}
+
 /** The page. It loads nothing, and says the same as the evaluation's text. */
 export function jointReport({ run, evaluation, metrics }: JointReportOptions): string {
   const { systems, agent, index, bias, part } = evaluation;
@@ -73,7 +99,6 @@ export function jointReport({ run, evaluation, metrics }: JointReportOptions): s
       ? [curveSvg(points, { label, title, axis: "iteration", width: 480 })]
       : [];
   });
-  const wide = (html: string): string => `<div class="wide">${html}</div>`;
   return [
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -99,27 +124,8 @@ export function jointReport({ run, evaluation, metrics }: JointReportOptions): s
         ),
       ]
       : []),
-    ...(bias
-      ? [
-        section("The gradient", `${biasCaption(bias)}.`, wide(table(biasRows(bias)))),
-        `<div class="plots">${
-          (["marginal", "expected_utility"] as const).map((target) =>
-            estimatorSvg(
-              bias.estimators.filter((e) => e.target === target && Number.isFinite(e.cosine)),
-              {
-                title: target === "marginal" ? "Marginal likelihood" : "Expected utility",
-              },
-            )
-          ).join("\n")
-        }</div>`,
-        section(
-          "Beam search",
-          "What a beam of each width loses: whether it finds the most probable document, how much less probable " +
-            "the one it finds is, and whether the right document's prefix is still in the beam after each digit.",
-          wide(table(beamRows(bias))),
-        ),
-      ]
-      : []),
+    ...(bias ? gradientSections("before joint training", bias.before) : []),
+    ...(bias ? gradientSections("after joint training", bias.after) : []),
     ...(index
       ? [section("The index", "Beside BM25.", `<pre>${escapeHtml(formatEvaluation(index))}</pre>`)]
       : []),

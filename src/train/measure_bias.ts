@@ -109,7 +109,9 @@ const dot = (a: Float64Array, b: Float64Array): number => {
   return sum;
 };
 const norm = (a: Float64Array): number => Math.sqrt(dot(a, a));
-const cosine = (a: Float64Array, b: Float64Array): number => dot(a, b) / (norm(a) * norm(b));
+/** 0 where one of them is 0: it has no direction. */
+const cosine = (a: Float64Array, b: Float64Array): number =>
+  dot(a, b) / (norm(a) * norm(b) || Infinity);
 const mean = (values: readonly number[]): number =>
   values.length ? values.reduce((a, b) => a + b, 0) / values.length : NaN;
 

@@ -217,7 +217,7 @@ defaults:
   - model: dsi_base
   - docid: semantic
 model:
-  width: 1024
+  width: 512
 training:
   max_steps: 300
   batch_size: 256

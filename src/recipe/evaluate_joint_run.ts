@@ -152,14 +152,14 @@ export async function evaluateJointRun(
 
 /** What the bias meter says, in words. */
 export function biasCaption({ questions, documents }: BiasReport): string {
-  return `estimators beside the exact gradient of the index, over ${questions} questions and all ` +
+  return `Estimators beside the exact gradient of the index, over ${questions} questions and all ` +
     `${documents} documents. cosine: of one step's direction; of mean: of the mean over draws; norm: ‖mean‖ / ` +
     "‖exact‖; bias: ‖mean − exact‖ / ‖exact‖; variance in units of ‖exact‖²";
 }
 
 const biasLines = (when: string, report: BiasReport): string[] => [
   "",
-  `${when}: ${biasCaption(report)}`,
+  `${when}. ${biasCaption(report)}`,
   "",
   ...textTable(biasRows(report)),
   "",

@@ -239,11 +239,11 @@ const percent = ({ value, low, high }: Estimate): string =>
     ? `${(100 * value).toFixed(1)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`
     : "–";
 
-/** The rows of the comparison, header first: for a terminal or a page. */
+/** A figure a row and a system a column, header first: for a terminal or a page. */
 export function systemRows({ systems }: SystemComparison): string[][] {
   const hasRegret = systems.some(({ regret }) => regret);
   const p = (x: number): string => x < 1e-4 ? x.toExponential(0) : x.toFixed(4);
-  return [
+  const rows = [
     [
       "retriever",
       "EM %",
@@ -271,17 +271,16 @@ export function systemRows({ systems }: SystemComparison): string[][] {
       s.firstAgainst ? p(s.firstAgainst.pValue) : "",
     ]),
   ];
+  return rows[0].map((_, c) => rows.map((row) => row[c]));
 }
 
-/** The comparison as text for a terminal, each system a block: its rows are too long for a line. */
+/** The comparison as text for a terminal. */
 export function formatSystems(comparison: SystemComparison): string {
   const { part, questions, cost, factLevel } = comparison;
-  const [header, ...rows] = systemRows(comparison);
-  const columns = header.map((name, c) => [name, ...rows.map((row) => row[c])]);
   return [
     `${questions} questions of part ${part}, the same policy with each retriever, λ = ${cost}; ` +
     `95 % intervals in brackets; a supporting fact is a ${factLevel}`,
     "",
-    ...textTable(columns),
+    ...textTable(systemRows(comparison)),
   ].join("\n");
 }

@@ -40,7 +40,7 @@ p { max-width: 50rem } .plots { display: flex; flex-wrap: wrap; gap: 1rem }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e5e7eb; white-space: nowrap }
-th:first-child, td:first-child { text-align: left } th { color: #6b7280; font-weight: 600 }
+th:first-child, td:first-child, .gradient :nth-child(2) { text-align: left } th { color: #6b7280; font-weight: 600 }
 pre { background: #f9fafb; padding: .8rem; overflow-x: auto; font-size: .8rem }
 svg { max-width: 100%; height: auto }`;
 
@@ -77,7 +77,7 @@ function gradientSections(when: string, bias: BiasReport): string[] {
     section(
       `The gradient ${when}`,
       `${biasCaption(bias)}.`,
-      wide(table(biasRows(bias))),
+      `<div class="gradient">${wide(table(biasRows(bias)))}</div>`,
       `<div class="plots">${plots.join("\n")}</div>`,
     ),
     section(

@@ -233,7 +233,7 @@ agent:
     batch_size: 32
     closed_share: 0.3
     distractor_share: 0.3
-  iterations: 40
+  iterations: 30
   questions: 32
   eval_every: 10
 joint:

@@ -227,9 +227,12 @@ training:
 agent:
   policy:
     vocab_size: 4000
-  document_tokens: 128
+    width: 96
+    inner_width: 288
+    layers: 3
+  document_tokens: 96
   warm_start:
-    steps: 1500
+    steps: 600
     batch_size: 32
     closed_share: 0.3
     distractor_share: 0.3

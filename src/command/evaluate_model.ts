@@ -75,7 +75,8 @@ export const evaluateModel: Command = {
       );
       const { jointReport } = await import("../serve/report.ts");
       const resolved = config({ text: run.config, origin: run.file("config.yaml") });
-      const evaluation = await evaluateJointRun(run, resolved, {
+      const evaluation = await evaluateJointRun(run, {
+        config: resolved,
         part,
         biasQuestions: bias,
         onNote: (note) => io.err(`measuring: ${note}`),

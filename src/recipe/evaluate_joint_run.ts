@@ -1,7 +1,7 @@
 /** Measures a run of joint training as a whole: agent, index, and the gradient between them. @module */
 import { join } from "@std/path";
 import { bm25Retriever, indexRetriever, oracleRetriever } from "../agent/mod.ts";
-import type { ResolvedConfig } from "../config/mod.ts";
+import { composeConfig, type ResolvedConfig } from "../config/mod.ts";
 import { corpusFingerprint, isThere } from "../data/mod.ts";
 import { CheckpointError, DataError } from "../errors.ts";
 import type { DocidSearcher } from "../retriever/mod.ts";
@@ -40,6 +40,8 @@ export interface JointEvaluation {
 
 /** Choices of {@linkcode evaluateJointRun}. */
 export interface EvaluateJointRunOptions {
+  /** Configuration of the run, with what was overridden. Default: that of the run. */
+  readonly config?: ResolvedConfig;
   /** Part whose questions are asked. Default `"dev"`. */
   readonly part?: string;
   /**
@@ -68,17 +70,18 @@ const SYSTEMS = {
  * Measure a run of joint training.
  *
  * @param run A run with a policy and an index
- * @param config Its configuration, with what was overridden
  * @param options Which part
  * @throws {DataError} If there is no such part, or none of its questions has an answer
  * @throws {CheckpointError} If the documents have changed since the training
  */
 export async function evaluateJointRun(
   run: RunFolder,
-  config: ResolvedConfig,
   options: EvaluateJointRunOptions = {},
 ): Promise<JointEvaluation> {
   const { part = "dev", biasQuestions = 16, onNote } = options;
+  const config = options.config ?? composeConfig({
+    resolved: { text: run.config, origin: run.file("config.yaml") },
+  });
   const data = await loadAgentData(config), { documents } = data;
   const questions = data.queries[part];
   if (!questions) {
@@ -103,7 +106,7 @@ export async function evaluateJointRun(
   const own = await searcherOf(JOINT_FILES.model), before = await searcherOf(JOINT_FILES.before);
   try {
     const systems = await evaluateSystems(agent.slots, agent.environment, [
-      [SYSTEMS.own, agent.environment.retriever],
+      [SYSTEMS.own, indexRetriever(own)],
       [SYSTEMS.before, indexRetriever(before)],
       [SYSTEMS.bm25, bm25Retriever(documents, { titleWeight: config.agent.title_weight })],
       [SYSTEMS.oracle, perfect],

@@ -130,8 +130,7 @@ Deno.test("a run trains both, and leaves what asks, searches and compares", () =
     assertEquals(pushes, pushes.toSorted((a, b) => b - a));
 
     // The whole, measured and shown.
-    const config = composeConfig({ resolved: { text: run.config, origin: "" } });
-    const measured = await evaluateJointRun(run, config, { biasQuestions: 2 });
+    const measured = await evaluateJointRun(run, { biasQuestions: 2 });
     assertEquals(measured.systems.systems.map(({ name }) => name), [
       "this index",
       "index before joint training",
@@ -141,6 +140,12 @@ Deno.test("a run trains both, and leaves what asks, searches and compares", () =
     assertEquals(measured.systems.factLevel, "document");
     assertEquals(measured.systems.systems[3].hitsAt1.value, 1);
     assertEquals(measured.agent.agents[0].accuracy, measured.systems.systems[0].em);
+    assertEquals(measured.agent.retriever, "index");
+    // It is the index of the run that is measured, and the other one that was before.
+    const [own, untrained] = measured.systems.systems;
+    assertAlmostEquals(own.hitsAt1.value, measured.index!.systems[0].rows[0].hitsAt1.value, SHARES);
+    assertAlmostEquals(own.hitsAt10.value, after!.index!["hits@10"], SHARES);
+    assertAlmostEquals(untrained.hitsAt10.value, before!.index!["hits@10"], SHARES);
     for (const { estimators, documents: N, questions } of Object.values(measured.bias!)) {
       assertEquals([N, questions], [30, 2]);
       for (const { name, cosine, variance, seeds } of estimators) {
@@ -157,7 +162,7 @@ Deno.test("a run trains both, and leaves what asks, searches and compares", () =
     assert(page.startsWith("<!doctype html>") && page.trimEnd().endsWith("</html>"));
     assert(page.includes("a &lt;run&gt; &amp; more") && !page.includes("<run>"));
     assert(page.split("<svg").length > 4 && !/<(script|link|img)/.test(page));
-    assertEquals((await evaluateJointRun(run, config, { biasQuestions: 0 })).bias, undefined);
+    assertEquals((await evaluateJointRun(run, { biasQuestions: 0 })).bias, undefined);
   }));
 
 Deno.test("interrupted in any phase a run saves; resumed, it ends with the bits of one that was not", () =>

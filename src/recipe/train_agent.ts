@@ -78,7 +78,7 @@ export async function trainAgent(
   config: ResolvedConfig,
   options: TrainAgentOptions = {},
 ): Promise<TrainAgentResult> {
-  const { signal } = options, { agent: choices, seed } = config;
+  const { signal } = options, { agent: choices } = config;
   const progressOf = options.progress ?? (() => silentProgress);
   const executor = executorOf(config.device);
   const preparing = progressOf("prepare");

@@ -28,6 +28,7 @@ import {
 import type { HostTensor } from "../../../src/tensor/host_tensor.ts";
 import {
   actionRewards,
+  type CompanionReport,
   type CompanionTurn,
   type Demonstration,
   demonstrationModel,
@@ -915,7 +916,10 @@ Deno.test("a GPT-2 with dropout and few positions is trained without dropout, up
 });
 
 /** A companion of three numbers that move by what the episodes earned, and what it saw. */
-function smallCompanion(folder: string, lessons: readonly Demonstration[] = []) {
+function smallCompanion(
+  folder: string,
+  lessons: readonly Demonstration[] = [],
+): { companion: PolicyCompanion; store: ParameterStore; turns: CompanionTurn[] } {
   const specs = { w: { shape: [3], init: { kind: "normal", std: 1 } } } as const;
   const store = new ParameterStore(specs, { rule: adamw() });
   store.initialise(4);
@@ -923,7 +927,7 @@ function smallCompanion(folder: string, lessons: readonly Demonstration[] = []) 
   const companion: PolicyCompanion = {
     optimizer,
     folder,
-    async learn(turn) {
+    async learn(turn): Promise<CompanionReport> {
       turns.push(turn);
       const [{ logProbs }] = await turn.judge([turn.scored[0].trajectory]);
       store.gradients.w.data.set([

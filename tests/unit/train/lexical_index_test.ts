@@ -300,9 +300,10 @@ Deno.test("joint: weighed documents and replayed pairs give the sum of their los
       { seed: 1, stream: "test", step: 0 },
     );
     await distribution.dispose();
+    const logProb = (q: number, doc: number): number => sets[q].logProbs[sets[q].docs.indexOf(doc)];
     const expected = weighed.reduce(
       (sum, { docs, weights }, q) =>
-        sum - docs.reduce((all, doc, k) => all + weights[k] * sets[q].logProbs[doc], 0),
+        sum - docs.reduce((all, doc, k) => all + weights[k] * logProb(q, doc), 0),
       0,
     );
     const train = await createTrainStep(onnxExecutor(), model.jointProgram, store);

@@ -99,9 +99,10 @@ export const ask: Command = {
     await agent.ask(question, { cost, seed }); // the first run of a graph allocates
     const loaded = performance.now() - loading;
     const result = await agent.ask(question, { cost, seed });
-    const { attributeAnswer } = await import("../recipe/attribute.ts");
     const attribution = flags.why
-      ? await attributeAnswer(agent, question, { answer: flags.answer as string | undefined })
+      ? await (await import("../recipe/attribute.ts")).attributeAnswer(agent, question, {
+        answer: flags.answer as string | undefined ?? result.answer,
+      })
       : undefined;
     if (flags.json) {
       const { trajectory, answer = null, ...rest } = result;
@@ -138,6 +139,6 @@ export const ask: Command = {
         `(${retriever.name}, scores in ${retriever.scoreUnit}); ` +
         `${result.milliseconds.toFixed(1)} ms (${loaded.toFixed(0)} ms to load ${run.path})`,
     );
-    if (attribution) { for (const line of attributionLines(attribution)) io.out(line); }
+    if (attribution) attributionLines(attribution).forEach((line) => io.out(line));
   },
 };

@@ -58,7 +58,7 @@ export const evaluateModel: Command = {
       io.out(flags.json ? json : text);
       io.err(`Written to ${run.file(`evaluation.${part}.json`)}`);
     };
-    const { isJointRun } = await import("../recipe/evaluate_joint_run.ts");
+    const { isJointRun } = await import("../recipe/joint_files.ts");
     const isJoint = await hasPolicy(run) && await isJointRun(run);
     const bias = flags.bias === undefined ? 16 : flags.bias === "" ? NaN : Number(flags.bias);
     if (!Number.isInteger(bias) || bias < 0 || bias > 100_000) {

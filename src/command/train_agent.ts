@@ -1,5 +1,6 @@
 /** `train-agent`: train an agent that decides when to retrieve. @module */
 import type { Command } from "./command.ts";
+import { resumedConfig } from "./_resumed.ts";
 
 /** The command. */
 export const trainAgentCommand: Command = {
@@ -31,16 +32,11 @@ export const trainAgentCommand: Command = {
     },
   ],
   async run({ io, config }): Promise<number | void> {
-    const { openRunFolder } = await import("../recipe/run_folder.ts");
     const { trainAgent } = await import("../recipe/train_agent.ts");
     const { terminalProgress } = await import("./progress.ts");
     const { onInterrupt } = await import("./interrupt.ts");
 
-    let resolved = config();
-    if (resolved.agent.resume !== null) {
-      const run = await openRunFolder(resolved.agent.resume);
-      resolved = config({ text: run.config, origin: run.file("config.yaml") });
-    }
+    const resolved = await resumedConfig(config, ({ agent }) => agent.resume);
     using interrupt = onInterrupt(() => io.err("stopping after this step …"));
     const result = await trainAgent(resolved, {
       progress: (label) => terminalProgress({ label, io }),

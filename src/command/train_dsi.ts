@@ -1,5 +1,6 @@
 /** `train-dsi`: train an index over documents. @module */
 import type { Command } from "./command.ts";
+import { resumedConfig } from "./_resumed.ts";
 
 /** The command. */
 export const trainDsiCommand: Command = {
@@ -28,16 +29,11 @@ export const trainDsiCommand: Command = {
   ],
   async run({ io, config }): Promise<number | void> {
     const { loadDataset } = await import("../recipe/load_dataset.ts");
-    const { openRunFolder } = await import("../recipe/run_folder.ts");
     const { trainDsi } = await import("../recipe/train_dsi.ts");
     const { terminalProgress } = await import("./progress.ts");
     const { onInterrupt } = await import("./interrupt.ts");
 
-    let resolved = config();
-    if (resolved.training.resume !== null) {
-      const run = await openRunFolder(resolved.training.resume);
-      resolved = config({ text: run.config, origin: run.file("config.yaml") });
-    }
+    const resolved = await resumedConfig(config, ({ training }) => training.resume);
     const dataset = await loadDataset(resolved.data, resolved.seed);
     const progress = terminalProgress({ label: "train-dsi", io });
     using interrupt = onInterrupt(() => progress.message("stopping after this step …"));

@@ -1,5 +1,6 @@
 /** `train-joint`: train an agent together with the index it retrieves with. @module */
 import type { Command } from "./command.ts";
+import { resumedConfig } from "./_resumed.ts";
 
 /** The command. */
 export const trainJointCommand: Command = {
@@ -34,16 +35,11 @@ export const trainJointCommand: Command = {
     },
   ],
   async run({ io, config }): Promise<number | void> {
-    const { openRunFolder } = await import("../recipe/run_folder.ts");
     const { trainJoint } = await import("../recipe/train_joint.ts");
     const { terminalProgress } = await import("./progress.ts");
     const { onInterrupt } = await import("./interrupt.ts");
 
-    let resolved = config();
-    if (resolved.joint.resume !== null) {
-      const run = await openRunFolder(resolved.joint.resume);
-      resolved = config({ text: run.config, origin: run.file("config.yaml") });
-    }
+    const resolved = await resumedConfig(config, ({ joint }) => joint.resume);
     using interrupt = onInterrupt(() => io.err("stopping after this step …"));
     const { run, phase, ended, iterations, seconds, before, after } = await trainJoint(resolved, {
       progress: (label) => terminalProgress({ label, io }),

@@ -34,8 +34,8 @@ export async function readDocuments(folder: string): Promise<Document[]> {
  * The questions of one part, from `queries.<part>.jsonl`.
  *
  * One record a line: `{"query_id": …, "query": …, "doc_ids": […], "answers": […]}`, and perhaps
- * `"supporting_facts": [["title", 0], …]`. Other fields are ignored, `answers` may be missing. Whether the documents exist is only checked by
- * {@linkcode readDataset}.
+ * `"supporting_facts": [["title", 0], …]`. Other fields are ignored, `answers` may be missing. Whether the
+ * documents exist is only checked by {@linkcode readDataset}.
  *
  * @param part Such as `"train"` or `"dev"`
  * @throws {DataError} If the file is missing, or with all problems of its records at once

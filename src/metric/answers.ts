@@ -53,19 +53,25 @@ export function exactMatch(prediction: string, accepted: readonly string[]): num
  * ```
  */
 export function answerF1(prediction: string, accepted: readonly string[]): number {
-  const predicted = words(prediction);
-  return accepted.reduce((best, answer) => Math.max(best, f1(predicted, words(answer))), 0);
-}
-
-function words(text: string): string[] {
-  const normal = normalizeAnswer(text);
-  return normal === "" ? [] : normal.split(" ");
+  const predicted = answerWords(prediction);
+  return accepted.reduce((best, answer) => Math.max(best, f1(predicted, answerWords(answer))), 0);
 }
 
 function f1(predicted: readonly string[], accepted: readonly string[]): number {
   if (predicted.length === 0 || accepted.length === 0) {
     return predicted.length === accepted.length ? 1 : 0;
   }
+  return 2 * commonWords(predicted, accepted) / (predicted.length + accepted.length);
+}
+
+/** The words of an answer. */
+export function answerWords(text: string): string[] {
+  const normal = normalizeAnswer(text);
+  return normal === "" ? [] : normal.split(" ");
+}
+
+/** How many words two answers share; one that stands twice in both counts twice. */
+export function commonWords(predicted: readonly string[], accepted: readonly string[]): number {
   const left = new Map<string, number>();
   for (const word of accepted) left.set(word, (left.get(word) ?? 0) + 1);
   let common = 0;
@@ -76,5 +82,5 @@ function f1(predicted: readonly string[], accepted: readonly string[]): number {
       left.set(word, count - 1);
     }
   }
-  return 2 * common / (predicted.length + accepted.length);
+  return common;
 }

@@ -1,5 +1,5 @@
 /** Answers and supporting facts as HotpotQA scores them. @module */
-import { exactMatch, normalizeAnswer } from "./answers.ts";
+import { answerWords, commonWords, exactMatch, normalizeAnswer } from "./answers.ts";
 
 /** A supporting fact: title of its document and number of its sentence, from 0. */
 export type SupportingFact = readonly [title: string, sentence: number];
@@ -45,16 +45,8 @@ function scoreAnswer(predicted: string, right: string): HotpotScore {
   const em = exactMatch(predicted, [right]);
   const [given, wanted] = [predicted, right].map(normalizeAnswer);
   if (given !== wanted && (CLOSED.has(given) || CLOSED.has(wanted))) return { ...NONE, em };
-  const [own, gold] = [given, wanted].map((text) => text.split(" ").filter((word) => word !== ""));
-  const left = new Map<string, number>();
-  for (const word of gold) left.set(word, (left.get(word) ?? 0) + 1);
-  let common = 0;
-  for (const word of own) {
-    const count = left.get(word) ?? 0;
-    if (count === 0) continue;
-    common++;
-    left.set(word, count - 1);
-  }
+  const own = answerWords(predicted), gold = answerWords(right);
+  const common = commonWords(own, gold);
   if (common === 0) return { ...NONE, em };
   const precision = common / own.length, recall = common / gold.length;
   return { em, precision, recall, f1: harmonic(precision, recall) };

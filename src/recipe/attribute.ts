@@ -6,7 +6,7 @@ import { openDocumentDistribution } from "../retriever/mod.ts";
 import { openPolicyJudge } from "../train/score_trajectories.ts";
 import { policyParamSpecs } from "../train/policy_program.ts";
 import { executorOf } from "./executor_of.ts";
-import { loadIndex } from "./index_folder.ts";
+import { loadIndex, parametersOf } from "./index_folder.ts";
 import { JOINT_FILES } from "./joint_files.ts";
 import type { OpenedAgent } from "./open_agent.ts";
 
@@ -93,9 +93,7 @@ export async function attributeAnswer(
     scorer: index.scorer,
     trie: index.trie,
     specs: index.specs,
-    parameters: Object.fromEntries(
-      Object.keys(index.specs).map((name) => [name, index.tensors[name]]),
-    ),
+    parameters: parametersOf(index),
     padId: index.tokenizer.padId ?? 0,
   });
   const scorer = await openPolicyJudge({

@@ -19,7 +19,7 @@ import type { Query } from "../data/mod.ts";
 import { DataError } from "../errors.ts";
 import { answerF1, bootstrapMeanInterval, type Estimate, exactMatch } from "../metric/mod.ts";
 import type { WorldOracle } from "./agent_oracle.ts";
-import { textTable } from "./text_table.ts";
+import { percentText, textTable } from "./text_table.ts";
 
 /** Figures of one agent on the questions of a part; shares and means with 95 % intervals. */
 export interface AgentFigures {
@@ -288,11 +288,6 @@ export async function evaluateAgent(
   return done();
 }
 
-/** A share of nothing is a dash. */
-const percent = ({ value, low, high }: Estimate): string =>
-  Number.isFinite(value)
-    ? `${(100 * value).toFixed(1)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`
-    : "–";
 const number = ({ value, low, high }: Estimate): string =>
   `${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 
@@ -309,8 +304,8 @@ export function formatAgentEvaluation(evaluation: AgentEvaluation): string {
       ...agents.map((a) => [
         a.name,
         number(a.return),
-        ...(a.regret ? [percent(a.regret)] : []),
-        percent(a.accuracy),
+        ...(a.regret ? [percentText(a.regret)] : []),
+        percentText(a.accuracy),
         number(a.retrievals),
       ]),
     ]),
@@ -319,12 +314,12 @@ export function formatAgentEvaluation(evaluation: AgentEvaluation): string {
     lines.push(
       "",
       `Best possible return: ${agent.oracleReturn!.toFixed(3)}. The agent retrieves on ` +
-        `${percent(agent.retrievesOnUnknown!)} % of what it can't know, on ` +
-        `${percent(agent.retrievesOnKnown!)} % of what it knows;`,
+        `${percentText(agent.retrievesOnUnknown!)} % of what it can't know, on ` +
+        `${percentText(agent.retrievesOnKnown!)} % of what it knows;`,
       `it retrieved needlessly in ${
-        percent(agent.overSearch!)
+        percentText(agent.overSearch!)
       } % of the episodes, and answered where ` +
-        `it should have retrieved in ${percent(agent.underSearch!)} %.`,
+        `it should have retrieved in ${percentText(agent.underSearch!)} %.`,
     );
   }
   if (frontier.length) {

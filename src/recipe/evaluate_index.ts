@@ -10,6 +10,7 @@ import {
   summariseRetrieval,
 } from "../metric/mod.ts";
 import type { DocidSearcher } from "../retriever/mod.ts";
+import { pValueText } from "./text_table.ts";
 import { bm25Index, bm25SearchBatch, loadTokenizer, trainStemTokenizer } from "../text/mod.ts";
 
 /** Figures of one system. */
@@ -176,7 +177,7 @@ export function formatEvaluation(evaluation: IndexEvaluation): string {
   );
   table.splice(1, 0, "─".repeat(Math.max(...table.map((line) => line.length))));
   const tests = evaluation.systems.flatMap(({ system, indexAgainst: t }) =>
-    t ? [`against ${system}: ${t.wins} better, ${t.losses} worse, p = ${format(t.pValue)}`] : []
+    t ? [`against ${system}: ${t.wins} better, ${t.losses} worse, p = ${pValueText(t.pValue)}`] : []
   );
   return [
     ...table,
@@ -188,5 +189,3 @@ export function formatEvaluation(evaluation: IndexEvaluation): string {
     } % of its probability to documents it did not return`,
   ].join("\n");
 }
-
-const format = (p: number) => p < 1e-4 ? p.toExponential(0) : p.toFixed(4);

@@ -1,24 +1,20 @@
 /** Measures a run of joint training as a whole: agent, index, and the gradient between them. @module */
-import { join } from "@std/path";
 import { bm25Retriever, indexRetriever, oracleRetriever } from "../agent/mod.ts";
-import { composeConfig, type ResolvedConfig } from "../config/mod.ts";
-import { corpusFingerprint, isThere } from "../data/mod.ts";
-import { CheckpointError, DataError } from "../errors.ts";
+import type { ResolvedConfig } from "../config/mod.ts";
 import type { DocidSearcher } from "../retriever/mod.ts";
 import type { BiasReport } from "../train/measure_bias.ts";
 import { oracleOf } from "./agent_oracle.ts";
 import { type AgentEvaluation, evaluateAgent, formatAgentEvaluation } from "./evaluate_agent.ts";
+import { openForEvaluation } from "./evaluate_agent_run.ts";
 import { evaluateIndex, formatEvaluation, type IndexEvaluation } from "./evaluate_index.ts";
 import { evaluateSystems, formatSystems, type SystemComparison } from "./evaluate_system.ts";
 import { executorOf } from "./executor_of.ts";
-import { INDEX_FILES } from "./index_folder.ts";
 import { beamRows, biasRows, measureJointBias } from "./joint_bias.ts";
 import { JOINT_FILES } from "./joint_files.ts";
-import { openAgent } from "./open_agent.ts";
 import { searcherOfModel } from "./open_index.ts";
 import { evaluationOptions } from "./policy_training.ts";
-import { loadAgentData } from "./prepare_agent.ts";
-import type { RunFolder, RunLocation } from "./run_folder.ts";
+import { configOf } from "./run_config.ts";
+import type { RunFolder } from "./run_folder.ts";
 import { textTable } from "./text_table.ts";
 
 /** What a run of joint training is measured by. */
@@ -53,11 +49,6 @@ export interface EvaluateJointRunOptions {
   readonly onNote?: (note: string) => void;
 }
 
-/** Whether a run holds an agent together with the index it was trained with. */
-export function isJointRun(run: RunLocation): Promise<boolean> {
-  return isThere(run.file(join(JOINT_FILES.before, INDEX_FILES.weights)));
-}
-
 /** Names of the systems. */
 const SYSTEMS = {
   own: "this index",
@@ -79,24 +70,10 @@ export async function evaluateJointRun(
   options: EvaluateJointRunOptions = {},
 ): Promise<JointEvaluation> {
   const { part = "dev", biasQuestions = 16, onNote } = options;
-  const config = options.config ?? composeConfig({
-    resolved: { text: run.config, origin: run.file("config.yaml") },
-  });
-  const data = await loadAgentData(config), { documents } = data;
-  const questions = data.queries[part];
-  if (!questions) {
-    throw new DataError(
-      `Cannot evaluate on part ${part}: the dataset has ${Object.keys(data.queries).join(", ")}`,
-    );
-  }
+  const config = options.config ?? configOf(run);
+  await using opened = await openForEvaluation(run, config, { part, top: 10 });
+  const { agent, data, questions } = opened, { documents } = data;
   const executor = executorOf(config.device), { evaluation, seed } = config;
-  await using agent = await openAgent(run, { config, slots: config.agent.slots, top: 10 });
-  if (corpusFingerprint(documents) !== corpusFingerprint(agent.environment.documents)) {
-    throw new CheckpointError(
-      `Cannot evaluate the run ${run.path}: the documents of its dataset have changed since it was ` +
-        "trained. Train again, or restore them",
-    );
-  }
   const perfect = oracleRetriever(documents);
   const oracle = await oracleOf(questions, { config, data, base: perfect });
   const asked = { ...evaluationOptions(config, data, oracle), questions, part, onNote };

@@ -24,7 +24,7 @@ import {
   type SupportingFact,
 } from "../metric/mod.ts";
 import type { WorldOracle } from "./agent_oracle.ts";
-import { textTable } from "./text_table.ts";
+import { percentText, pValueText, textTable } from "./text_table.ts";
 
 /** Figures of one system on the questions of a part, with 95 % intervals. */
 export interface SystemFigures {
@@ -234,15 +234,9 @@ export async function evaluateSystems(
   };
 }
 
-const percent = ({ value, low, high }: Estimate): string =>
-  Number.isFinite(value)
-    ? `${(100 * value).toFixed(1)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`
-    : "–";
-
 /** A figure a row and a system a column, header first: for a terminal or a page. */
 export function systemRows({ systems }: SystemComparison): string[][] {
   const hasRegret = systems.some(({ regret }) => regret);
-  const p = (x: number): string => x < 1e-4 ? x.toExponential(0) : x.toFixed(4);
   const rows = [
     [
       "retriever",
@@ -259,16 +253,16 @@ export function systemRows({ systems }: SystemComparison): string[][] {
     ],
     ...systems.map((s) => [
       s.name,
-      percent(s.em),
-      percent(s.f1),
-      percent(s.factsF1),
-      percent(s.jointEm),
-      percent(s.jointF1),
-      percent(s.hitsAt1),
-      percent(s.hitsAt10),
+      percentText(s.em),
+      percentText(s.f1),
+      percentText(s.factsF1),
+      percentText(s.jointEm),
+      percentText(s.jointF1),
+      percentText(s.hitsAt1),
+      percentText(s.hitsAt10),
       s.retrievals.value.toFixed(3),
-      ...(hasRegret ? [s.regret ? percent(s.regret) : "–"] : []),
-      s.firstAgainst ? p(s.firstAgainst.pValue) : "",
+      ...(hasRegret ? [s.regret ? percentText(s.regret) : "–"] : []),
+      s.firstAgainst ? pValueText(s.firstAgainst.pValue) : "",
     ]),
   ];
   return rows[0].map((_, c) => rows.map((row) => row[c]));

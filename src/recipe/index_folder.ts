@@ -58,6 +58,11 @@ export interface LoadedIndex extends IndexFiles {
   readonly scorer: DocidScorer;
 }
 
+/** The parameters of a loaded index: of its tensors those that its model has. */
+export function parametersOf({ tensors, specs }: LoadedIndex): LoadedIndex["tensors"] {
+  return Object.fromEntries(Object.keys(specs).map((name) => [name, tensors[name]]));
+}
+
 /** Contents of `tokenizer_config.json`: what loaders want to know beside the tokenizer itself. */
 export function tokenizerConfigOf(tokenizer: Tokenizer): Record<string, unknown> {
   const name = (id: number | undefined) => id === undefined ? undefined : tokenizer.idToToken(id);

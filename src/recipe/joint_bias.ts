@@ -18,7 +18,7 @@ import { openJointLearner } from "../train/joint_learner.ts";
 import { type BiasReport, type Estimator, measureBias } from "../train/measure_bias.ts";
 import { policyParamSpecs } from "../train/policy_program.ts";
 import { openPolicyJudge } from "../train/score_trajectories.ts";
-import { loadIndex } from "./index_folder.ts";
+import { loadIndex, parametersOf } from "./index_folder.ts";
 import type { OpenedAgent } from "./open_agent.ts";
 import type { AgentData } from "./prepare_agent.ts";
 import { prepareJointIndex } from "./start_index.ts";
@@ -108,9 +108,7 @@ export async function measureJointBias(
   });
   const { model, tokenizer } = index;
   const store = new ParameterStore(model.specs, { rule: ruleOf(config) });
-  store.load(
-    Object.fromEntries(Object.keys(model.specs).map((name) => [name, loaded.tensors[name]])),
-  );
+  store.load(parametersOf(loaded));
   const padId = tokenizer.padId ?? 0;
   const { config: decoder, tensors } = agent.model;
   if (decoder.family === "t5") {

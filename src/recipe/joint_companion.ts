@@ -2,22 +2,22 @@
 import { type AgentProtocol, askingSituation, type Situation, situationsOf } from "../agent/mod.ts";
 import type { ResolvedConfig } from "../config/mod.ts";
 import type { Query } from "../data/mod.ts";
-import type { Optimizer } from "../runtime/mod.ts";
 import { randomStream } from "../tensor/random.ts";
 import type { ExampleSource } from "../train/bucketed.ts";
 import type { Demonstration } from "../train/demonstration_model.ts";
-import type { JointLearner, JointLearnerOptions, JointStepResult } from "../train/joint_learner.ts";
-import { openJointLearner } from "../train/joint_learner.ts";
+import {
+  type JointLearnerOptions,
+  type JointStepResult,
+  openJointLearner,
+} from "../train/joint_learner.ts";
 import type { ScoredTrajectory } from "../train/score_trajectories.ts";
 import { shuffledEpochs } from "../train/shuffled_epochs.ts";
-import type { CompanionTurn, PolicyCompanion } from "../train/train_policy.ts";
+import type { CompanionReport, CompanionTurn, PolicyCompanion } from "../train/policy_companion.ts";
 
 /** What a companion is made of. */
-export interface JointCompanionOptions extends Omit<JointLearnerOptions, "judge" | "optimizer"> {
+export interface JointCompanionOptions extends Omit<JointLearnerOptions, "judge"> {
   /** The configuration. */
   readonly config: ResolvedConfig;
-  /** The index's parameters and their optimiser. */
-  readonly optimizer: Optimizer;
   /** Labelled pairs that are replayed. */
   readonly examples: ExampleSource;
   /** Questions to learn from besides those of the episodes. */
@@ -69,7 +69,7 @@ export async function openJointCompanion(options: JointCompanionOptions): Promis
   const { config, optimizer, examples, questions, folder, protocol } = options;
   const { joint, agent, training, seed } = config;
   let judge: CompanionTurn["judge"] | undefined;
-  const learner: JointLearner = await openJointLearner({
+  const learner = await openJointLearner({
     ...options,
     judge: async (texts) => (await judge!(texts)).map(({ logProbs }) => logProbs),
   });
@@ -86,15 +86,13 @@ export async function openJointCompanion(options: JointCompanionOptions): Promis
     optimizer,
     folder,
     dispose: () => learner.dispose(),
-    async learn(turn): Promise<
-      { figures: Record<string, number>; lessons: readonly Demonstration[][] }
-    > {
+    async learn(turn): Promise<CompanionReport> {
       if (isIdle(config)) return { figures: {}, lessons: [] };
       const began = performance.now();
       ({ judge } = turn);
       const { step, scored, updates, rateFactor } = turn;
       const situations = randomStream({ seed, stream: "joint/situations", step }).shuffle([
-        ...situationsToLearn(scored, protocol, joint.queries as "asked" | "all"),
+        ...situationsToLearn(scored, protocol, joint.queries),
         ...extras(step),
       ]);
       const parts: Situation[][] = [];

@@ -41,7 +41,7 @@ export function worldOf({ world }: DataConfig, seed: number): WorldDataset {
     knownQuestions: world.known_questions,
     heldOutShare: world.held_out_share,
     devQuestions: world.dev_questions,
-    keptWordings: world.kept_wordings as "known" | "all",
+    keptWordings: world.kept_wordings,
   });
 }
 

@@ -133,7 +133,6 @@ export {
   evaluateJointRun,
   type EvaluateJointRunOptions,
   formatJointEvaluation,
-  isJointRun,
   type JointEvaluation,
 } from "./evaluate_joint_run.ts";
 export {
@@ -146,7 +145,7 @@ export {
   systemRows,
 } from "./evaluate_system.ts";
 export { beamRows, biasRows, type JointBiasOptions, measureJointBias } from "./joint_bias.ts";
-export { JOINT_FILES } from "./joint_files.ts";
+export { isJointRun, JOINT_FILES } from "./joint_files.ts";
 export {
   type JointFigures,
   trainJoint,

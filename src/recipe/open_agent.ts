@@ -9,7 +9,7 @@ import {
   rollout,
   type Trajectory,
 } from "../agent/mod.ts";
-import { composeConfig, type ResolvedConfig } from "../config/mod.ts";
+import type { ResolvedConfig } from "../config/mod.ts";
 import { type Document, DocumentStore, isThere } from "../data/mod.ts";
 import { CheckpointError, ConfigError, DataError } from "../errors.ts";
 import { type LoadedModel, loadModel } from "../hub/mod.ts";
@@ -18,6 +18,7 @@ import { executorOf } from "./executor_of.ts";
 import { environmentOf, prepareRetriever } from "./prepare_agent.ts";
 import { latestRun, openRunFolder, type RunFolder, type RunLocation } from "./run_folder.ts";
 import { AGENT_FILES } from "./agent_files.ts";
+import { configOf } from "./run_config.ts";
 
 /** A document as a retrieval showed it. */
 export interface ShownDocument extends Document {
@@ -184,9 +185,7 @@ export async function openAgent(
   options: OpenAgentOptions = {},
 ): Promise<OpenedAgent> {
   const { top = 1, slots: count = 1 } = options;
-  const config = options.config ?? composeConfig({
-    resolved: { text: run.config, origin: run.file("config.yaml") },
-  });
+  const config = options.config ?? configOf(run);
   const model = await loadModel(run.file(AGENT_FILES.policy));
   if (!isDecoder(model) || !model.tokenizer) {
     throw new CheckpointError(

@@ -7,7 +7,7 @@ import { DocidSearcher, searchProgram } from "../retriever/mod.ts";
 import { type Executor, onnxExecutor, openOnnx } from "../runtime/mod.ts";
 import { IndexReader } from "./_index_reader.ts";
 import { EXPORT_FILES, SEARCH_BEAM } from "./export_index.ts";
-import { INDEX_FILES, loadIndex } from "./index_folder.ts";
+import { INDEX_FILES, loadIndex, parametersOf } from "./index_folder.ts";
 import { latestRun, openRunFolder, type RunFolder, type RunLocation } from "./run_folder.ts";
 import { RUN_FILES } from "./run_files.ts";
 import { loadTokenizer } from "../text/mod.ts";
@@ -200,11 +200,10 @@ export async function searcherOfModel(
   options: Pick<OpenIndexOptions, "beam" | "executor"> = {},
 ): Promise<DocidSearcher> {
   const { beam = 10, executor = onnxExecutor() } = options;
-  const { scorer, trie, specs, tensors, tokenizer } = await loadIndex(folder);
+  const index = await loadIndex(folder), { scorer, trie, specs, tokenizer } = index;
   const program = searchProgram(scorer, trie, { beam, params: specs });
-  const constants = Object.fromEntries(Object.keys(specs).map((name) => [name, tensors[name]]));
   return new DocidSearcher({
-    executable: await executor.compile(program, { constants }),
+    executable: await executor.compile(program, { constants: parametersOf(index) }),
     encode: (text) => tokenizer.encode(text),
     padId: tokenizer.padId ?? 0,
   });

@@ -171,10 +171,7 @@ export function agentFigures({ agents: [agent] }: AgentEvaluation): EvaluationRe
   );
 }
 
-/** The same as a line. */
-export function briefly(evaluation: AgentEvaluation): string {
-  return Object.entries(agentFigures(evaluation)).map(([name, value]) =>
-    `${name} ${value.toFixed(3)}`
-  )
-    .join(", ");
+/** Figures as a line. */
+export function briefly(figures: EvaluationRecord): string {
+  return Object.entries(figures).map(([name, value]) => `${name} ${value.toFixed(3)}`).join(", ");
 }

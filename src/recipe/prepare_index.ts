@@ -10,7 +10,7 @@ import {
   lsaVectors,
 } from "../docid/mod.ts";
 import { DataError } from "../errors.ts";
-import type { LoadedModel } from "../hub/mod.ts";
+import { type LoadedModel, loadModel } from "../hub/mod.ts";
 import {
   parseT5Config,
   resizeVocabulary,
@@ -114,6 +114,15 @@ export interface PrepareOptions {
   readonly docids?: Docids;
 }
 
+/** The model that `model.pretrained` names, loaded; nothing where there is none. */
+export async function loadPretrained(
+  { model }: ResolvedConfig,
+  onNote: (note: string) => void,
+): Promise<LoadedModel | undefined> {
+  if (model.family !== "t5" || model.pretrained === null) return undefined;
+  return await loadModel(model.pretrained, { onNote });
+}
+
 /** A T5 to start from: its tokenizer, and its weights with room for the digits. */
 interface T5Start {
   readonly config: T5Config;
@@ -126,12 +135,7 @@ interface T5Start {
 function t5Start(
   c: T5ModelConfig,
   texts: readonly string[],
-  { digits, seed, pretrained }:
-    & { digits: number; seed: number }
-    & Pick<
-      PrepareOptions,
-      "pretrained"
-    >,
+  { digits, seed, pretrained }: { digits: number; seed: number; pretrained?: LoadedModel },
 ): T5Start {
   if (c.pretrained === null) {
     const tokenizerJson = trainBpe(texts, {

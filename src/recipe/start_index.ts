@@ -1,16 +1,15 @@
 /** The index that joint training begins with: taken from a run, trained here, or as it was initialised. @module */
-import { join } from "@std/path";
 import type { ResolvedConfig } from "../config/mod.ts";
-import { corpusFingerprint, type Dataset, DocumentStore, isThere } from "../data/mod.ts";
+import { corpusFingerprint, type Dataset, DocumentStore } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
-import { loadModel } from "../hub/mod.ts";
 import { type Executor, ParameterStore } from "../runtime/mod.ts";
 import type { ProgressReporter } from "../train/progress.ts";
-import { INDEX_FILES, type LoadedIndex, loadIndex, saveIndex } from "./index_folder.ts";
-import { JOINT_FILES } from "./joint_files.ts";
+import { type LoadedIndex, loadIndex, parametersOf, saveIndex } from "./index_folder.ts";
+import { isJointRun, JOINT_FILES } from "./joint_files.ts";
 import { findTrainedRun } from "./open_index.ts";
-import { type PreparedIndex, prepareIndex } from "./prepare_index.ts";
+import { loadPretrained, type PreparedIndex, prepareIndex } from "./prepare_index.ts";
 import { RUN_FILES } from "./run_files.ts";
+import { configOf } from "./run_config.ts";
 import type { MetricsLog, RunFolder } from "./run_folder.ts";
 import { ruleOf, type SearchWithStore, trainIndex } from "./train_index.ts";
 
@@ -29,14 +28,9 @@ export interface TakenIndex {
  *
  * @param path Folder of the run
  * @param data The documents
- * @param parse Reads the configuration of that run
  * @throws {CheckpointError} If there is none, or it is over other documents
  */
-export async function takeIndex(
-  path: string,
-  data: Dataset,
-  parse: (text: string, origin: string) => ResolvedConfig,
-): Promise<TakenIndex> {
+export async function takeIndex(path: string, data: Dataset): Promise<TakenIndex> {
   const run = await findTrainedRun(path);
   {
     using store = DocumentStore.open(run.file(RUN_FILES.documents));
@@ -47,7 +41,7 @@ export async function takeIndex(
       );
     }
   }
-  const { model, docid } = parse(run.config, run.file("config.yaml"));
+  const { model, docid } = configOf(run);
   return {
     loaded: await loadIndex(run.file(RUN_FILES.model)),
     from: path,
@@ -68,10 +62,7 @@ export async function prepareJointIndex(
     onNote: (note: string) => void;
   },
 ): Promise<PreparedIndex> {
-  const { model } = config;
-  const pretrained = model.family === "t5" && model.pretrained !== null
-    ? await loadModel(model.pretrained, { onNote })
-    : undefined;
+  const pretrained = await loadPretrained(config, onNote);
   const index = prepareIndex(data, config, { pretrained, docids: taken?.loaded.docids });
   if (taken) {
     const key = (of: Pick<LoadedIndex, "modelConfig" | "tokenizerJson">): string =>
@@ -108,11 +99,6 @@ export interface StartIndexOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Whether a run has its first index already. */
-export function hasFirstIndex(run: RunFolder): Promise<boolean> {
-  return isThere(join(run.file(JOINT_FILES.before), INDEX_FILES.weights));
-}
-
 /**
  * The first index of a run, in a store to be trained on; it is saved into the run.
  *
@@ -125,15 +111,13 @@ export async function startIndex(
   const { config, run, taken } = options;
   const store = new ParameterStore(index.model.specs, { rule: ruleOf(config) });
   const folder = run.file(JOINT_FILES.before);
-  const tensorsOf = ({ tensors, specs }: LoadedIndex): LoadedIndex["tensors"] =>
-    Object.fromEntries(Object.keys(specs).map((name) => [name, tensors[name]]));
-  if (await hasFirstIndex(run)) {
-    store.load(tensorsOf(await loadIndex(folder)));
+  if (await isJointRun(run)) {
+    store.load(parametersOf(await loadIndex(folder)));
     return { store, seconds: 0 };
   }
   let seconds = 0;
   if (taken) {
-    store.load(tensorsOf(taken.loaded));
+    store.load(parametersOf(taken.loaded));
     options.progress.message(`index of ${taken.from}`);
   } else if (config.joint.pretrain) {
     let log: MetricsLog | undefined;

@@ -131,7 +131,9 @@ export async function trainAgent(
     const before = dev.length
       ? await measurePolicy(warm.policy, agent, { ...measured, isBrief: true })
       : undefined;
-    if (before && !isWarm) progress.message(`after the warm start: ${briefly(before)}`);
+    if (before && !isWarm) {
+      progress.message(`after the warm start: ${briefly(agentFigures(before))}`);
+    }
 
     const result = await trainPolicy({
       ...policyTraining(config, agent, { run, oracle, identity, resume: choices.resume !== null }),

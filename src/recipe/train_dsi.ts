@@ -2,13 +2,12 @@
 import type { ResolvedConfig } from "../config/mod.ts";
 import { type Dataset, writeAtomically } from "../data/mod.ts";
 import { formatBalance } from "../docid/mod.ts";
-import { loadModel } from "../hub/mod.ts";
 import type { TrainModelResult } from "../train/train_model.ts";
 import { type ProgressReporter, silentProgress } from "../train/progress.ts";
 import { evaluateIndex, formatEvaluation, type IndexEvaluation } from "./evaluate_index.ts";
 import { executorOf } from "./executor_of.ts";
 import { saveIndex } from "./index_folder.ts";
-import { prepareIndex } from "./prepare_index.ts";
+import { loadPretrained, prepareIndex } from "./prepare_index.ts";
 import { searchWithStore, trainIndex } from "./train_index.ts";
 import { openRun } from "./open_run.ts";
 import { RUN_FILES } from "./run_files.ts";
@@ -47,10 +46,7 @@ export async function trainDsi(
 ): Promise<TrainDsiResult> {
   const { progress = silentProgress, signal } = options;
   const { training, evaluation, seed } = config;
-  const { model: choice } = config;
-  const pretrained = choice.family === "t5" && choice.pretrained !== null
-    ? await loadModel(choice.pretrained, { onNote: (note) => progress.message(note) })
-    : undefined;
+  const pretrained = await loadPretrained(config, (note) => progress.message(note));
   const run = await openRun(config, dataset.documents, {
     key: "training.resume",
     run: training.resume,

@@ -1,14 +1,14 @@
 /** The joint journey: an index, a warm start, then both learn from the agent's own episodes. @module */
 import { createHash } from "node:crypto";
 import { indexRetriever, oracleRetriever } from "../agent/mod.ts";
-import { composeConfig, type ResolvedConfig } from "../config/mod.ts";
+import type { ResolvedConfig } from "../config/mod.ts";
 import { writeAtomically } from "../data/mod.ts";
 import { formatBalance } from "../docid/mod.ts";
 import { saveModel } from "../hub/mod.ts";
 import { openDocumentDistribution } from "../retriever/mod.ts";
 import { Optimizer } from "../runtime/mod.ts";
 import { openJointObjective } from "../train/joint_objective.ts";
-import { type ProgressReporter, silentProgress } from "../train/progress.ts";
+import { silentProgress } from "../train/progress.ts";
 import type { EvaluationRecord } from "../train/train_model.ts";
 import { trainPolicy, type TrainPolicyResult } from "../train/train_policy.ts";
 import { AGENT_FILES } from "./agent_files.ts";
@@ -18,7 +18,7 @@ import { evaluateIndex, formatEvaluation, type IndexEvaluation } from "./evaluat
 import { executorOf } from "./executor_of.ts";
 import { loadIndex, saveIndex } from "./index_folder.ts";
 import { openJointCompanion } from "./joint_companion.ts";
-import { JOINT_FILES } from "./joint_files.ts";
+import { isJointRun, JOINT_FILES } from "./joint_files.ts";
 import { openRun } from "./open_run.ts";
 import {
   agentFigures,
@@ -29,24 +29,13 @@ import {
 } from "./policy_training.ts";
 import { loadAgentData, prepareAgent } from "./prepare_agent.ts";
 import { type MetricsLog, openRunFolder, type RunFolder } from "./run_folder.ts";
-import {
-  hasFirstIndex,
-  prepareJointIndex,
-  startIndex,
-  takeIndex,
-  type TakenIndex,
-} from "./start_index.ts";
-import { agentIdentityOf } from "./train_agent.ts";
+import { prepareJointIndex, startIndex, takeIndex, type TakenIndex } from "./start_index.ts";
+import { agentIdentityOf, type TrainAgentOptions } from "./train_agent.ts";
 import { devFigures, identityOf, searchWithStore } from "./train_index.ts";
 import { takeWarmStart, warmStart } from "./warm_start.ts";
 
 /** Who watches, and who may stop it. */
-export interface TrainJointOptions {
-  /** Shows progress; `phase` says of what. */
-  readonly progress?: (phase: string) => ProgressReporter;
-  /** When it is aborted, the run saves and ends. */
-  readonly signal?: AbortSignal;
-}
+export type TrainJointOptions = TrainAgentOptions;
 
 /** A whole system: an agent and its index. */
 export interface JointFigures {
@@ -127,13 +116,9 @@ export async function trainJoint(
   const data = await loadAgentData(config);
   const { resume } = config.joint;
   const old = resume === null ? undefined : await openRunFolder(resume);
-  const isBegun = old !== undefined && await hasFirstIndex(old);
+  const isBegun = old !== undefined && await isJointRun(old);
   const taken = config.joint.index !== null && !isBegun
-    ? await takeIndex(
-      config.joint.index,
-      data,
-      (text, origin) => composeConfig({ resolved: { text, origin } }),
-    )
+    ? await takeIndex(config.joint.index, data)
     : undefined;
   const c = settled(config, taken), { agent: choices, joint, seed } = c;
   const begun = isBegun
@@ -219,7 +204,9 @@ export async function trainJoint(
         ? await measurePolicy(warm.policy, agent, { ...measured, isBrief: true })
         : undefined,
     };
-    progress.message(`before: ${describe(before)}`);
+    progress.message(
+      `before: ${briefly({ ...(before.agent && agentFigures(before.agent)), ...before.index })}`,
+    );
 
     const distribution = await openDocumentDistribution(executor, {
       kind: joint.distribution,
@@ -319,10 +306,4 @@ export async function trainJoint(
     log?.[Symbol.dispose]();
     await Promise.all(disposables.map((one) => one.dispose()));
   }
-}
-
-/** Both parts of a system as a line. */
-function describe({ agent, index }: JointFigures): string {
-  const figures = Object.entries(index ?? {}).map(([name, value]) => `${name} ${value.toFixed(3)}`);
-  return [...(agent ? [briefly(agent)] : []), ...figures].join(", ");
 }

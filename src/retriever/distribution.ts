@@ -147,13 +147,8 @@ function mostProbable(size: number): Choose {
 
 function drawn(size: number): Choose {
   return (logProbs, random) => {
-    const total = logProbs.reduce((sum, x) => sum + Math.exp(x), 0);
-    const docs = Int32Array.from({ length: size }, () => {
-      let left = random.uniform() * total, d = -1;
-      while (left >= 0 && d + 1 < logProbs.length) left -= Math.exp(logProbs[++d]);
-      return d;
-    });
-    return candidatesAt(logProbs, docs);
+    const probs = Array.from(logProbs, Math.exp);
+    return candidatesAt(logProbs, Int32Array.from({ length: size }, () => random.choose(probs)));
   };
 }
 

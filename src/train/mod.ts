@@ -21,6 +21,7 @@ export {
   openJointObjective,
 } from "./joint_objective.ts";
 export { lexicalIndex, type LexicalIndexOptions } from "./lexical_index.ts";
+export type { CompanionReport, CompanionTurn, PolicyCompanion } from "./policy_companion.ts";
 export {
   type GuardAlarm,
   type GuardedFigures,
@@ -69,10 +70,7 @@ export {
   type TrajectoryScorerOptions,
 } from "./score_trajectories.ts";
 export {
-  type CompanionReport,
-  type CompanionTurn,
   isDegenerate,
-  type PolicyCompanion,
   type PolicyRecord,
   trainPolicy,
   type TrainPolicyOptions,

@@ -35,6 +35,7 @@ import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import { randomStream } from "../tensor/random.ts";
 import { type Demonstration, demonstrationModel } from "./demonstration_model.ts";
 import { partsByLength } from "./parts_by_length.ts";
+import type { PolicyCompanion } from "./policy_companion.ts";
 import { type GuardLimits, PolicyGuard } from "./policy_guard.ts";
 import {
   type PolicyAlgorithm,
@@ -45,7 +46,6 @@ import {
 import {
   actionRewards,
   type GrpoNormalization,
-  type JudgedText,
   openTrajectoryScorer,
   type ScoredTrajectory,
 } from "./score_trajectories.ts";
@@ -105,41 +105,6 @@ export interface PolicyRecord {
   readonly rollout_seconds: number;
   /** Seconds of training so far. */
   readonly seconds: number;
-}
-
-/** What a {@linkcode PolicyCompanion} is given of an iteration. */
-export interface CompanionTurn {
-  /** Iterations done before this one. */
-  readonly step: number;
-  /** The episodes of this iteration, before the policy learns from them. */
-  readonly scored: readonly ScoredTrajectory[];
-  /** What the policy says about texts, as it stands. */
-  readonly judge: (texts: readonly PolicyText[]) => Promise<JudgedText[]>;
-  /** Steps that the policy takes in this iteration. */
-  readonly updates: number;
-  /** By how much the guard has lowered learning rates, ≤ 1. */
-  readonly rateFactor: number;
-}
-
-/** What a {@linkcode PolicyCompanion} has to say about an iteration. */
-export interface CompanionReport {
-  /** Figures for the log. */
-  readonly figures: Readonly<Record<string, number>>;
-  /** Weighted lessons for each of the policy's steps, in their order. */
-  readonly lessons: readonly (readonly Demonstration[])[];
-}
-
-/**
- * A model that learns beside the policy from the same episodes, such as the index it retrieves with. It is
- * saved, resumed and taken back with the policy.
- */
-export interface PolicyCompanion {
-  /** Its parameters and their optimiser. */
-  readonly optimizer: Optimizer;
-  /** Folder of its checkpoints. */
-  readonly folder: string;
-  /** Learn from an iteration. A pure function of its parameters and what it is given. */
-  learn(turn: CompanionTurn): Promise<CompanionReport>;
 }
 
 /** What to train, in what, and how. */

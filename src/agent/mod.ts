@@ -70,6 +70,9 @@ export { outcomeOf, type Trajectory, type TrajectoryRetrieval } from "./trajecto
 export {
   answerTokens,
   askingSituation,
+  closedText,
+  gateText,
+  isFirstMove,
   readingText,
   type Situation,
   situationsOf,

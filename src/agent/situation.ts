@@ -111,3 +111,23 @@ export function readingText(
     mayRetrieve,
   };
 }
+
+/** The decision itself: the retrieve token behind the prompt. */
+export function gateText({ prompt, prefix }: Situation): PolicyText {
+  return { tokens: prefix, actions: [prompt.length], mayRetrieve: [1] };
+}
+
+/** The right answer at once. */
+export function closedText({ prompt, question }: Situation, protocol: AgentProtocol): PolicyText {
+  const target = answerTokens(protocol, question.answers[0]);
+  return {
+    tokens: [...prompt, ...target],
+    actions: target.map((_, t) => prompt.length + t),
+    mayRetrieve: target.map((_, t) => Number(t === 0)),
+  };
+}
+
+/** Whether the policy looked the question up before it wrote anything. */
+export function isFirstMove({ prompt, prefix }: Situation): boolean {
+  return prefix.length === prompt.length + 1;
+}

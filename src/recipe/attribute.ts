@@ -1,8 +1,9 @@
 /** Which documents an answer's gradient pushes up or down. @module */
-import { askingSituation, policyRules, readingText } from "../agent/mod.ts";
+import { askingSituation, policyRules } from "../agent/mod.ts";
 import { ConfigError, DataError } from "../errors.ts";
 import { isDecoder } from "../model/mod.ts";
 import { openDocumentDistribution } from "../retriever/mod.ts";
+import { candidateReader } from "../train/candidate_reader.ts";
 import { openPolicyJudge } from "../train/score_trajectories.ts";
 import { policyParamSpecs } from "../train/policy_program.ts";
 import { executorOf } from "./executor_of.ts";
@@ -106,15 +107,27 @@ export async function attributeAnswer(
   try {
     const query = { queryId: "question", query: question, docIds: [], answers: [answer] };
     const situation = askingSituation(query, config.agent.costs[0], protocol);
-    const [{ docs, logProbs }] = await distribution.candidates(
-      [index.tokenizer.encode(question)],
-      { seed: config.seed, stream: "attribution", step: 0 },
-    );
-    const judged = await scorer.judge(
-      model.tensors,
-      Array.from(docs, (doc) => readingText(situation, documents[doc], protocol)),
-    );
-    const logs = judged.map((one) => one.logProbs.reduce((a, b) => a + b, 0));
+    const read = candidateReader({
+      encode: (text) => index.tokenizer.encode(text),
+      distribution,
+      protocol,
+      documents,
+      judge: async (texts) =>
+        (await scorer.judge(model.tensors, texts)).map(({ logProbs }) => logProbs),
+      maxLength: model.config.maxPositions,
+    });
+    const { judged: [one] } = await read([situation], {
+      seed: config.seed,
+      stream: "attribution",
+      step: 0,
+    });
+    if (!one) {
+      throw new DataError(
+        `Cannot attribute an answer to "${question}": the index knows no word of it, or with a document it ` +
+          "is longer than the policy reads",
+      );
+    }
+    const { set: { docs, logProbs } } = one, logs = Array.from(one.logLikelihoods);
     const joint = logs.map((log, k) => logProbs[k] + log);
     const highest = Math.max(...joint);
     const logLikelihood = highest +

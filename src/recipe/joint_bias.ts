@@ -3,11 +3,7 @@ import { askingSituation, policyRules } from "../agent/mod.ts";
 import type { ResolvedConfig } from "../config/mod.ts";
 import type { Query } from "../data/mod.ts";
 import { CheckpointError } from "../errors.ts";
-import {
-  type DistributionKind,
-  type DocumentDistribution,
-  openDocumentDistribution,
-} from "../retriever/mod.ts";
+import { type DocumentDistribution, openDocumentDistribution } from "../retriever/mod.ts";
 import { type Executor, Optimizer, ParameterStore } from "../runtime/mod.ts";
 import {
   type JointObjective,
@@ -49,15 +45,8 @@ export interface JointBiasOptions {
   readonly onNote?: (note: string) => void;
 }
 
-/** An estimator before it is opened. */
-interface Planned {
-  readonly name: string;
-  readonly kind: DistributionKind;
-  readonly size?: number;
-  readonly mass?: number;
-  readonly objective: JointObjectiveName;
-  readonly target: Estimator["target"];
-}
+/** An estimator before its objective is opened. */
+type Planned = Omit<Estimator, "objective" | "search"> & { readonly objective: JointObjectiveName };
 
 function plan(documents: number): Planned[] {
   const sizes = SIZES.filter((size) => size < documents);
@@ -124,7 +113,8 @@ export async function measureJointBias(
   };
   try {
     const distributionOf = async (
-      { kind, size }: Pick<Planned, "kind" | "size">,
+      kind: "exact" | "top_k",
+      size?: number,
     ): Promise<DocumentDistribution> =>
       opened(
         await openDocumentDistribution(executor, {
@@ -167,22 +157,24 @@ export async function measureJointBias(
         model,
         optimizer: new Optimizer(store),
         encode: (text) => tokenizer.encode(text),
-        distribution: await distributionOf({ kind: "exact" }),
+        distribution: await distributionOf("exact"),
         objective: await objectiveOf("marginal", false),
         protocol,
         documents: data.documents,
         judge: async (texts) => (await scorer.judge(tensors, texts)).map((one) => one.logProbs),
       }),
     );
+    const searches = new Map<number, DocumentDistribution>();
     const estimators: Estimator[] = [];
-    for (const one of plan(data.documents.length)) {
-      const distribution = await distributionOf(one);
+    for (const { objective, ...one } of plan(data.documents.length)) {
+      const isSearched = one.kind === "top_k";
+      if (isSearched && !searches.has(one.size!)) {
+        searches.set(one.size!, await distributionOf("top_k", one.size));
+      }
       estimators.push({
-        name: one.name,
-        target: one.target,
-        distribution,
-        mass: one.mass,
-        objective: await objectiveOf(one.objective, distribution.isRenormalized),
+        ...one,
+        search: isSearched ? searches.get(one.size!) : undefined,
+        objective: await objectiveOf(objective, isSearched),
       });
     }
     const indexOf = new Map(data.documents.map(({ docId }, i) => [docId, i]));
@@ -198,9 +190,7 @@ export async function measureJointBias(
         },
         estimators,
         beams: BEAMS,
-        rightDocs: questions.map(({ docIds }) =>
-          docIds.length ? indexOf.get(docIds[0]) : undefined
-        ),
+        rightDoc: ({ docIds: [docId] }) => docId === undefined ? undefined : indexOf.get(docId),
         seeds: SEEDS,
         seed: config.seed,
         onNote,

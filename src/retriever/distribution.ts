@@ -122,11 +122,11 @@ export interface DistributionOptions {
   readonly batchSize?: number;
 }
 
-/** The first documents of one question, by the way candidates are chosen. */
-type Choose = (logProbs: Float32Array, random: RandomStream) => CandidateSet;
+/** Chooses the candidates of one question from log p(d|q) [N] of all documents. */
+type Choose = (logProbs: ArrayLike<number>, random: RandomStream) => CandidateSet;
 
 function candidatesAt(
-  logProbs: Float32Array,
+  logProbs: ArrayLike<number>,
   docs: Int32Array,
   logInclusion: Float64Array = new Float64Array(docs.length),
 ): CandidateSet {
@@ -140,7 +140,8 @@ function candidatesAt(
 /** The K most probable documents, best first. */
 function mostProbable(size: number): Choose {
   return (logProbs) => {
-    const order = Array.from(logProbs.keys()).sort((a, b) => logProbs[b] - logProbs[a] || a - b);
+    const order = Array.from(logProbs, (_, d) => d)
+      .sort((a, b) => logProbs[b] - logProbs[a] || a - b);
     return candidatesAt(logProbs, Int32Array.from(order.slice(0, size)));
   };
 }
@@ -156,6 +157,27 @@ const withoutReplacement = (size: number): Choose => (logProbs, random) => {
   const { indices, logInclusion } = gumbelTopK(logProbs, size, random);
   return candidatesAt(logProbs, indices, logInclusion);
 };
+
+/**
+ * A way to choose candidates where p(d|q) of every document is known.
+ *
+ * @param kind How
+ * @param size K
+ * @returns Candidates from [N] log p(d|q), with the key of chance and the number of the question, from which its
+ *   own stream follows
+ */
+export function candidateChooser(
+  kind: Exclude<DistributionKind, "top_k">,
+  size: number,
+): (logProbs: ArrayLike<number>, random: RandomKey, question: number) => CandidateSet {
+  const choose = kind === "exact"
+    ? mostProbable(size)
+    : kind === "draws"
+    ? drawn(size)
+    : withoutReplacement(size);
+  return (logProbs, random, question) =>
+    choose(logProbs, randomStream({ ...random, stream: `${random.stream}/${question}` }));
+}
 
 /**
  * Open a distribution over the documents of an index.
@@ -179,20 +201,15 @@ export async function openDocumentDistribution(
       `Cannot choose ${size} candidates by ${kind}: give a positive whole number`,
     );
   }
-  const isSearched = kind === "top_k";
-  const choose = kind === "exact"
-    ? mostProbable(size)
-    : kind === "draws"
-    ? drawn(size)
-    : withoutReplacement(size);
+  const choose = kind === "top_k" ? undefined : candidateChooser(kind, size);
   const executable = await executor.compile(
-    isSearched
-      ? searchProgram(scorer, trie, {
+    choose
+      ? exhaustiveProgram(scorer, trie, { params: specs, name: "distribution" })
+      : searchProgram(scorer, trie, {
         params: specs,
         beam: Math.min(size, trie.docCount),
         name: "candidates",
-      })
-      : exhaustiveProgram(scorer, trie, { params: specs, name: "distribution" }),
+      }),
   );
   /** Found by the search: the log-probabilities of those that came back. */
   const searched = (doc: ArrayLike<number>, logProb: ArrayLike<number>): CandidateSet => {
@@ -207,7 +224,7 @@ export async function openDocumentDistribution(
   };
   return {
     kind,
-    isRenormalized: isSearched,
+    isRenormalized: kind === "top_k",
     async candidates(questions, random): Promise<CandidateSet[]> {
       const texts = questions.map((ids, i) => {
         if (ids.length) return Array.from(ids).slice(0, maxTokens);
@@ -225,9 +242,9 @@ export async function openDocumentDistribution(
         part.forEach((_, b) => {
           const row = (logProb.data as Float32Array).subarray(b * width, (b + 1) * width);
           sets.push(
-            isSearched
-              ? searched(result.doc.data.subarray(b * width, (b + 1) * width), row)
-              : choose(row, randomStream({ ...random, stream: `${random.stream}/${from + b}` })),
+            choose
+              ? choose(row, random, from + b)
+              : searched(result.doc.data.subarray(b * width, (b + 1) * width), row),
           );
         });
       }

@@ -1,56 +1,27 @@
 /** An index that learns from what a reader makes of its documents. @module */
-import {
-  type AgentProtocol,
-  answerTokens,
-  type PolicyText,
-  readingText,
-  type Situation,
-} from "../agent/mod.ts";
-import type { Document } from "../data/types.ts";
-import {
-  type CandidateSet,
-  type DocumentDistribution,
-  firstCandidates,
-  unreadPosterior,
-} from "../retriever/mod.ts";
+import { closedText, gateText, readingText, type Situation } from "../agent/mod.ts";
 import { createTrainStep, type Executor, type Optimizer } from "../runtime/mod.ts";
 import type { RandomKey } from "../tensor/random.ts";
+import {
+  type CandidateReader,
+  candidateReader,
+  type CandidateReaderOptions,
+  type JudgedSituations,
+} from "./candidate_reader.ts";
 import type { Demonstration } from "./demonstration_model.ts";
 import type { IndexExample, IndexModel, WeighedExample } from "./index_model.ts";
 import type { JointGradients, JointObjective, JudgedCandidates } from "./joint_objective.ts";
 
 /** What an index learns in joint training, and from whom. */
-export interface JointLearnerOptions {
+export interface JointLearnerOptions extends CandidateReaderOptions {
   /** What runs the programs. */
   readonly executor: Executor;
   /** The index. */
   readonly model: IndexModel;
   /** Its parameters, and what moves them. */
   readonly optimizer: Optimizer;
-  /** Token ids of a query, as the index reads it. */
-  readonly encode: (query: string) => ArrayLike<number>;
-  /** Chooses the documents that are read. */
-  readonly distribution: DocumentDistribution;
   /** What the answers say about them. */
   readonly objective: JointObjective;
-  /** How documents are put to the policy. */
-  readonly protocol: AgentProtocol;
-  /** The documents. */
-  readonly documents: readonly Document[];
-  /** [T] log π of each choice of each text under the policy as it stands. */
-  readonly judge: (texts: readonly PolicyText[]) => Promise<readonly ArrayLike<number>[]>;
-  /**
-   * Candidates are read best first, in growing rounds, until those unread can't hold more than 1 − this of
-   * the posterior. Not where candidates are drawn. Default 1: all are read.
-   */
-  readonly mass?: number;
-  /**
-   * Most tokens of a text that the policy reads. A situation that could become longer is left out. Default:
-   * no limit.
-   */
-  readonly maxLength?: number;
-  /** Whether the decision to retrieve is to be differentiated, too. */
-  readonly hasGate?: boolean;
   /** The reader's gradient is multiplied by this: 0 stops it. Default 0. */
   readonly readerWeight?: number;
   /**
@@ -60,16 +31,6 @@ export interface JointLearnerOptions {
   readonly lessonShare?: number;
   /** Largest norm of the index's gradient. Default 1. */
   readonly clipNorm?: number;
-}
-
-/** Situations with their candidates, and what the reader says with each. */
-export interface JudgedSituations {
-  /** Situations whose query has words for the index, and which the policy can read. */
-  readonly situations: readonly Situation[];
-  /** Token ids of each query. */
-  readonly queries: readonly ArrayLike<number>[];
-  /** By situation. */
-  readonly judged: readonly JudgedCandidates[];
 }
 
 /** What a step of joint training did. */
@@ -107,7 +68,7 @@ export interface JointStepOptions {
 /** Teaches an index. */
 export interface JointLearner {
   /** Choose candidates, and let the reader judge them. */
-  judge(situations: readonly Situation[], random: RandomKey): Promise<JudgedSituations>;
+  readonly judge: CandidateReader;
   /**
    * The gradient of the index's parameters, left in its store.
    *
@@ -133,29 +94,8 @@ export interface JointLearner {
   dispose(): Promise<void>;
 }
 
-/** Candidates of the first round; each further one doubles what was read. */
-const FIRST_ROUND = 4;
-
 const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0);
 const NOTHING: JointGradients = { loss: 0, questions: [] };
-
-/** The decision itself: the retrieve token behind the prompt. */
-function gateText({ prompt, prefix }: Situation): PolicyText {
-  return { tokens: prefix, actions: [prompt.length], mayRetrieve: [1] };
-}
-
-/** The right answer at once. */
-function closedText({ prompt, question }: Situation, protocol: AgentProtocol): PolicyText {
-  const target = answerTokens(protocol, question.answers[0]);
-  return {
-    tokens: [...prompt, ...target],
-    actions: target.map((_, t) => prompt.length + t),
-    mayRetrieve: target.map((_, t) => Number(t === 0)),
-  };
-}
-
-/** Whether the policy looked the question up before it wrote anything. */
-const isFirstMove = ({ prompt, prefix }: Situation): boolean => prefix.length === prompt.length + 1;
 
 /**
  * Open a learner. Each step
@@ -171,83 +111,10 @@ const isFirstMove = ({ prompt, prefix }: Situation): boolean => prefix.length ==
  * @param options Index, reader, objective
  */
 export async function openJointLearner(options: JointLearnerOptions): Promise<JointLearner> {
-  const { executor, model, optimizer, encode, distribution } = options;
-  const { protocol, documents, hasGate = false, readerWeight = 0, clipNorm = 1 } = options;
-  const { lessonShare = 1, mass = 1, maxLength = Infinity } = options;
+  const { executor, model, optimizer, distribution, protocol, documents } = options;
+  const { readerWeight = 0, lessonShare = 1, clipNorm = 1 } = options;
+  const judge = candidateReader(options);
   const train = await createTrainStep(executor, model.jointProgram, optimizer.store);
-
-  /** Tokens at most of a situation with a document between its tags, the budget, and what is right then. */
-  const longestText = ({ prefix, target }: Situation): number =>
-    prefix.length + protocol.documentTokens + 3 + target.length;
-
-  const judge = async (
-    all: readonly Situation[],
-    random: RandomKey,
-  ): Promise<JudgedSituations> => {
-    const encoded = all.map((situation) => ({ situation, ids: encode(situation.query) }))
-      .filter(({ situation, ids }) => ids.length > 0 && longestText(situation) <= maxLength);
-    const situations = encoded.map(({ situation }) => situation);
-    const queries = encoded.map(({ ids }) => ids);
-    const sets = situations.length ? await distribution.candidates(queries, random) : [];
-    const logs: number[][] = situations.map(() => []);
-    const isOrdered = distribution.kind === "exact" || distribution.kind === "top_k";
-    let open = situations.map((_, i) => i);
-    for (let upTo = mass < 1 && isOrdered ? FIRST_ROUND : Infinity; open.length; upTo *= 2) {
-      await readOn(open, upTo, { situations, sets, logs });
-      open = open.filter((i) => unreadPosterior(sets[i], logs[i]) > 1 - mass);
-    }
-    const gates = hasGate ? await judgeGates(situations) : [];
-    return {
-      situations,
-      queries,
-      judged: situations.map((_, i) => ({
-        set: firstCandidates(sets[i], logs[i].length),
-        logLikelihoods: logs[i],
-        gate: gates[i],
-      })),
-    };
-  };
-
-  /** Read the candidates of these situations up to a number of them; one that was drawn twice is read once. */
-  const readOn = async (
-    chosen: readonly number[],
-    upTo: number,
-    { situations, sets, logs }: {
-      situations: readonly Situation[];
-      sets: readonly CandidateSet[];
-      logs: number[][];
-    },
-  ): Promise<void> => {
-    const texts: PolicyText[] = [], placeOf = new Map<string, number>();
-    const places = chosen.map((i) =>
-      Array.from(sets[i].docs.subarray(logs[i].length, upTo), (doc) => {
-        const key = `${i}/${doc}`;
-        if (!placeOf.has(key)) {
-          placeOf.set(key, texts.length);
-          texts.push(readingText(situations[i], documents[doc], protocol));
-        }
-        return placeOf.get(key)!;
-      })
-    );
-    const said = (await options.judge(texts)).map(sum);
-    chosen.forEach((i, n) => logs[i].push(...places[n].map((at) => said[at])));
-  };
-
-  /** What the policy says of the decision before each retrieval, where it was its first move. */
-  const judgeGates = async (
-    situations: readonly Situation[],
-  ): Promise<(JudgedCandidates["gate"])[]> => {
-    const first = situations.filter(isFirstMove);
-    const said = (await options.judge(
-      first.flatMap((one) => [gateText(one), closedText(one, protocol)]),
-    )).map(sum);
-    const gateOf = new Map(first.map((one, n) => [one, {
-      logGate: said[2 * n],
-      logClosed: said[2 * n + 1],
-      cost: one.cost,
-    }]));
-    return situations.map((one) => gateOf.get(one));
-  };
 
   const differentiate: JointLearner["differentiate"] = async (
     { queries, judged },

@@ -1,24 +1,33 @@
 /** How far the estimators of joint training are from the exact gradient. @module */
 import type { Situation } from "../agent/mod.ts";
+import type { Query } from "../data/types.ts";
+import type { Trie } from "../docid/trie.ts";
 import { ShapeError } from "../errors.ts";
 import {
   beamSurvival,
+  candidateChooser,
   type CandidateSet,
+  type DistributionKind,
   type DocumentDistribution,
   firstCandidates,
   unreadPosterior,
 } from "../retriever/mod.ts";
-import type { Trie } from "../docid/trie.ts";
 import type { ParameterStore } from "../runtime/mod.ts";
-import type { JointLearner, JudgedSituations } from "./joint_learner.ts";
-import type { JointObjective } from "./joint_objective.ts";
+import type { RandomKey } from "../tensor/random.ts";
+import type { JudgedSituations } from "./candidate_reader.ts";
+import type { JointLearner } from "./joint_learner.ts";
+import type { JointObjective, JudgedCandidates } from "./joint_objective.ts";
 
 /** One way to estimate the gradient. */
 export interface Estimator {
   /** Its name in tables, such as `"top_k 16"`. */
   readonly name: string;
-  /** Chooses the documents that are read. */
-  readonly distribution: DocumentDistribution;
+  /** How the documents that are read are chosen, and how many. */
+  readonly kind: DistributionKind;
+  /** See `kind`. Default: all. */
+  readonly size?: number;
+  /** Finds them where `kind` is `top_k`; the others choose from what is known of all documents. */
+  readonly search?: Pick<DocumentDistribution, "candidates">;
   /** Read no more of them than can hold this share of the posterior, see {@linkcode unreadPosterior}. */
   readonly mass?: number;
   /** What is made of them. */
@@ -93,8 +102,8 @@ export interface MeasureBiasOptions {
   readonly estimators: readonly Estimator[];
   /** Widths of beam search to follow. */
   readonly beams: readonly number[];
-  /** [questions] a right document of each, where one is known. */
-  readonly rightDocs: readonly (number | undefined)[];
+  /** A right document of a question, where one is known. */
+  readonly rightDoc: (question: Query) => number | undefined;
   /** S ≥ 2, draws of estimators that draw. */
   readonly seeds: number;
   /** Seed of the draws. */
@@ -114,6 +123,18 @@ const cosine = (a: Float64Array, b: Float64Array): number =>
   dot(a, b) / (norm(a) * norm(b) || Infinity);
 const mean = (values: readonly number[]): number =>
   values.length ? values.reduce((a, b) => a + b, 0) / values.length : NaN;
+
+/** The fewest candidates, best first, beyond which what is unread can't hold more than 1 − mass. */
+function fewestToRead(set: CandidateSet, said: readonly number[], mass: number): number {
+  // What is unread only ever holds less: the first number that is enough is found by halving.
+  let low = 1, high = said.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (unreadPosterior(set, said.slice(0, middle)) > 1 - mass) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
 
 /**
  * Compare estimators of the index's gradient with the exact one, for parameters as they stand, on one batch
@@ -156,33 +177,43 @@ export async function measureBias(
     marginal: await gradient(all, options.exact.marginal),
     expected_utility: await gradient(all, options.exact.expected_utility),
   };
-  const saidOf = all.judged.map(({ set, logLikelihoods }) =>
-    new Map(Array.from(set.docs, (doc, k) => [doc, logLikelihoods[k]]))
-  );
+  /** [N] by document, of each question. */
+  const byDoc = (of: (one: JudgedCandidates) => ArrayLike<number>): Float64Array[] =>
+    all.judged.map((one) => {
+      const values = new Float64Array(N), sorted = of(one);
+      one.set.docs.forEach((doc, k) => values[doc] = sorted[k]);
+      return values;
+    });
+  const logProbs = byDoc(({ set }) => set.logProbs);
+  const saidOf = byDoc(({ logLikelihoods }) => logLikelihoods);
   /** What the reader said of some documents. */
   const chosen = (sets: readonly CandidateSet[], mass = 1): JudgedSituations => ({
     ...all,
     judged: sets.map((set, i) => {
-      const said = Array.from(set.docs, (doc) => saidOf[i].get(doc)!);
-      let k = mass < 1 ? 1 : said.length;
-      while (unreadPosterior(set, said.slice(0, k)) > 1 - mass) k++;
+      const said = Array.from(set.docs, (doc) => saidOf[i][doc]);
+      const k = mass < 1 ? fewestToRead(set, said, mass) : said.length;
       return { set: firstCandidates(set, k), logLikelihoods: said.slice(0, k) };
     }),
   });
+  const candidatesOf = (
+    { kind, size = N, search }: Estimator,
+    random: RandomKey,
+  ): CandidateSet[] | Promise<CandidateSet[]> => {
+    if (kind === "top_k") return search!.candidates(all.queries, random);
+    const choose = candidateChooser(kind, size);
+    return logProbs.map((logs, i) => choose(logs, random, i));
+  };
   const estimators: EstimatorBias[] = [];
-  for (const { name, distribution, mass, objective, target } of options.estimators) {
+  for (const estimator of options.estimators) {
+    const { name, kind, mass, objective, target } = estimator;
     onNote?.(name);
-    const isDrawn = distribution.kind === "gumbel_top_k" || distribution.kind === "draws";
+    const isDrawn = kind === "gumbel_top_k" || kind === "draws";
     const S = isDrawn ? seeds : 1, g = exact[target];
     const total = new Float64Array(g.length), cosines: number[] = [];
     let squares = 0;
     const read: number[] = [], dropped: number[] = [];
     for (let s = 0; s < S; s++) {
-      const sets = await distribution.candidates(all.queries, {
-        seed,
-        stream: `bias/${name}`,
-        step: s,
-      });
+      const sets = await candidatesOf(estimator, { seed, stream: `bias/${name}`, step: s });
       const of = chosen(sets, mass);
       const estimate = await gradient(of, objective);
       for (let i = 0; i < g.length; i++) total[i] += estimate[i];
@@ -207,13 +238,9 @@ export async function measureBias(
     });
   }
   const beams = options.beams.map((beam): BeamLoss => {
-    const followed = all.judged.map(({ set: { docs, logProbs } }) => {
-      const byDoc = new Float64Array(N);
-      docs.forEach((doc, k) => byDoc[doc] = logProbs[k]);
-      return beamSurvival(byDoc, trie, beam);
-    });
+    const followed = logProbs.map((logs) => beamSurvival(logs, trie, beam));
     const lost = followed.flatMap(({ lostAt }, i) => {
-      const doc = options.rightDocs[i];
+      const doc = options.rightDoc(all.situations[i].question);
       return doc === undefined ? [] : [lostAt[doc]];
     });
     return {

@@ -1,5 +1,11 @@
 /** Trainable retrievers, their examples, and the loop that trains them. @module */
 export { bucketed, type ExampleSource } from "./bucketed.ts";
+export {
+  type CandidateReader,
+  candidateReader,
+  type CandidateReaderOptions,
+  type JudgedSituations,
+} from "./candidate_reader.ts";
 export { type Demonstration, demonstrationModel } from "./demonstration_model.ts";
 export type { IndexExample, IndexModel, JointExamples, WeighedExample } from "./index_model.ts";
 export {
@@ -7,7 +13,6 @@ export {
   type JointLearnerOptions,
   type JointStepOptions,
   type JointStepResult,
-  type JudgedSituations,
   openJointLearner,
 } from "./joint_learner.ts";
 export {

@@ -217,7 +217,8 @@ defaults:
   - model: dsi_base
   - docid: semantic
 model:
-  width: 512
+  width: 1024
+  init: projection
 training:
   max_steps: 300
   batch_size: 256

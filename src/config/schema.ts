@@ -102,8 +102,9 @@ const lexical = section("Learned weighted sum of stem embeddings.", {
     preset: 4096,
   }),
   init: choice(
-    "svd: start from the singular vectors of the stemmed BM25 matrix; random: small normal numbers.",
-    ["svd", "random"],
+    "svd: start from the singular vectors of the stemmed BM25 matrix; projection: from a random " +
+      "projection of it, for widths far below the documents; random: small normal numbers.",
+    ["svd", "projection", "random"],
     "svd",
   ),
   vocab_min_frequency: whole("Stems that occur in fewer documents are left out.", {

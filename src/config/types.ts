@@ -63,10 +63,11 @@ export interface LexicalModelConfig {
   /** Width of the stem and docid embeddings. The main lever of quality. Default: 4096. */
   readonly width: number;
   /**
-   * svd: start from the singular vectors of the stemmed BM25 matrix; random: small normal
-   * numbers. Default: svd.
+   * svd: start from the singular vectors of the stemmed BM25 matrix; projection: from a random
+   * projection of it, for widths far below the documents; random: small normal numbers.
+   * Default: svd.
    */
-  readonly init: "svd" | "random";
+  readonly init: "svd" | "projection" | "random";
   /** Stems that occur in fewer documents are left out. Default: 1. */
   readonly vocab_min_frequency: number;
   /**

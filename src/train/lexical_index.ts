@@ -19,7 +19,8 @@ import { lexicalLeafScorer } from "../retriever/leaf_scorer.ts";
 import { lexicalScorer } from "../retriever/tree_scorer.ts";
 import type { ParameterStore } from "../runtime/parameter_store.ts";
 import type { Params, ParamSpecs } from "../tensor/params.ts";
-import { csrTimesDense, type SparseMatrix } from "../tensor/sparse.ts";
+import { randomStream } from "../tensor/random.ts";
+import { csrTimesDense, type SparseMatrix, transposeCsr } from "../tensor/sparse.ts";
 import type { IndexModel } from "./index_model.ts";
 import { leafSlots, lexicalBatch, lexicalJointBatch, slotsWithin } from "./lexical_batch.ts";
 
@@ -36,8 +37,11 @@ export interface LexicalIndexOptions {
   readonly head: "tree" | "leaf";
   /** Largest width D of the vectors; more than the slots, rounded up to a multiple of 4, is never used. */
   readonly width: number;
-  /** `"svd"`: from the singular vectors of the BM25 matrix; `"random"`: normal numbers. */
-  readonly init: "svd" | "random";
+  /**
+   * `"svd"`: from the singular vectors of the BM25 matrix; `"projection"`: from a random projection of
+   * it; `"random"`: normal numbers.
+   */
+  readonly init: "svd" | "projection" | "random";
   /** Share of the target that is softmax(BM25 / temperature); the label gets the rest. */
   readonly distill: { readonly weight: number; readonly temperature: number };
   /** Multiplies the learning rate of the slots' vectors. */
@@ -94,7 +98,7 @@ export function lexicalIndex(options: LexicalIndexOptions): IndexModel {
     jointProgram: program,
     start(store): void {
       store.initialise(options.seed);
-      if (options.init === "svd") startFromBm25(store, slots, options);
+      if (options.init !== "random") startFromBm25(store, slots, options);
       // Special tokens say nothing, in training (left out) as in search (zero).
       const { data, shape } = store.params[STEM_EMBEDDING];
       data.fill(0, 0, firstStem * shape[1]);
@@ -158,7 +162,9 @@ function trainingProgram(
  * holds the best of every word. Every stem weighs 1.
  *
  * Where the width allows it, U is an orthonormal cosine basis and the product exact: any basis does,
- * and this one costs nothing. A smaller width needs the singular vectors, which lose least.
+ * and this one costs nothing. A smaller width loses something. Singular vectors lose the least of the
+ * whole matrix, but that is its frequent words: where the width is a small part of the documents, rare
+ * words, which retrieve, are what is lost, and {@linkcode projectBm25} keeps them.
  */
 function startFromBm25(store: ParameterStore, slots: Slots, options: LexicalIndexOptions): void {
   const stems = store.params[STEM_EMBEDDING], slotRows = store.params[SLOT_EMBEDDING];
@@ -173,6 +179,7 @@ function startFromBm25(store: ParameterStore, slots: Slots, options: LexicalInde
     stems.data.set(csrTimesDense(scores, slotRows.data, width));
     return;
   }
+  if (options.init === "projection") return projectBm25(store, scores, options.seed);
   const { U, S, V } = sparseSvd(scores, { rank: width, seed: options.seed });
   const rank = S.length;
   for (let t = 0; t < scores.rows; t++) {
@@ -180,6 +187,38 @@ function startFromBm25(store: ParameterStore, slots: Slots, options: LexicalInde
   }
   for (let s = 0; s < P; s++) {
     slotRows.data.set(V.data.subarray(s * rank, (s + 1) * rank), s * width);
+  }
+}
+
+/**
+ * A ≈ E·Uᵀ by a random projection of the stems:
+ *
+ *   E[t] = m[t]·R[t]    U[s] = Σ_t A[t, s]/m[t] · R[t]    m[t] = max_s A[t, s]
+ *
+ * R[t, r] is ±1/√D with equal chances, so that E[R[t]·R[u]] = 1 if t = u, else 0: the logits of step 0
+ * are A's scores on average, off by |m∘q|·|A[:, s]/m|/√D for a question q. With the divisor m the
+ * vector of a slot holds how often its words stand there and that of a stem how rare it is, so that a
+ * document's rare words make no noise for questions without them.
+ *
+ * Source: Achlioptas 2003 ("Database-friendly random projections", theorem 1.1). Departure: the scale m.
+ */
+function projectBm25(store: ParameterStore, scores: SparseMatrix, seed: number): void {
+  const stems = store.params[STEM_EMBEDDING], { rows, offsets } = scores;
+  const D = stems.shape[1], stream = randomStream({ seed, stream: "lexical/projection", step: 0 });
+  for (let i = 0; i < stems.data.length; i++) {
+    stems.data[i] = (stream.uniform() < 0.5 ? -1 : 1) / Math.sqrt(D);
+  }
+  const values = scores.values.slice(), largest = new Float32Array(rows);
+  for (let t = 0; t < rows; t++) {
+    const row = values.subarray(offsets[t], offsets[t + 1]);
+    largest[t] = row.reduce((a, b) => Math.max(a, b), 0);
+    if (largest[t] > 0) { for (let i = 0; i < row.length; i++) row[i] /= largest[t]; }
+  }
+  store.params[SLOT_EMBEDDING].data.set(
+    csrTimesDense(transposeCsr({ ...scores, values }), stems.data, D),
+  );
+  for (let i = 0; i < stems.data.length; i++) {
+    stems.data[i] *= largest[Math.floor(i / D)];
   }
 }
 

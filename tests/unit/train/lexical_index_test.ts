@@ -112,8 +112,43 @@ Deno.test("fewer columns than documents still hold BM25 if it has no higher rank
   }
 });
 
+Deno.test("a random projection gives each weight on average, off by as much as it should", () => {
+  const docs = 60, width = 32, seeds = 400;
+  const trie = buildTrie(assignDocids(docs, { scheme: "atomic" }), { slots: "compact" });
+  // Words of very different weights, so that their scale matters.
+  const bm25 = randomBm25(docs), values = bm25.values.slice();
+  for (let t = 0; t < VOCABULARY; t++) {
+    for (let i = bm25.offsets[t]; i < bm25.offsets[t + 1]; i++) values[i] *= 1 + t % 5;
+  }
+  const weights = Array.from({ length: VOCABULARY }, () => Array<number>(docs).fill(0));
+  weights.forEach((row, t) => {
+    for (let i = bm25.offsets[t]; i < bm25.offsets[t + 1]; i++) row[bm25.indices[i]] = values[i];
+  });
+  const largest = weights.map((row) => Math.max(...row));
+  const stems = [4, 9, 17, 25, 25, 3];
+  const x = largest.map((m, stem) => m * stems.filter((s) => s === stem).length);
+  const scores = weights[0].map((_, d) => stems.reduce((sum, stem) => sum + weights[stem][d], 0));
+  // Variance of Σ x[t]·y[u]·R[t]·R[u]/D over random signs R, the terms t = u left out.
+  const deviations = scores.map((_, d) => {
+    const y = weights.map((row, stem) => largest[stem] > 0 ? row[d] / largest[stem] : 0);
+    const dot = (a: number[], b: number[]) => a.reduce((sum, v, i) => sum + v * b[i], 0);
+    const squares = (a: number[]) => a.map((v) => v * v);
+    const both = dot(squares(x), squares(y));
+    return Math.sqrt((dot(x, x) * dot(y, y) + dot(x, y) ** 2 - 2 * both) / width);
+  });
+  const errors: number[] = [];
+  for (let seed = 0; seed < seeds; seed++) {
+    const options = { init: "projection", width, seed, bm25: { ...bm25, values } } as const;
+    slotLogitsOf(startOf(tinyIndex(trie, options)), stems)
+      .forEach((logit, d) => errors.push((logit - scores[d]) / deviations[d]));
+  }
+  const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  assertAlmostEquals(mean(errors), 0, 0.1);
+  assertAlmostEquals(Math.sqrt(mean(errors.map((e) => e * e))), 1, 0.05);
+});
+
 Deno.test("special tokens have no vector, however the model starts", () => {
-  for (const init of ["svd", "random"] as const) {
+  for (const init of ["svd", "projection", "random"] as const) {
     const { data, shape } = startOf(tinyIndex(atomic, { init })).params["stem.embedding"];
     assertEquals(data.findIndex((x) => x !== 0), FIRST_STEM * shape[1]);
   }

@@ -61,7 +61,7 @@ export type CandidateReader = (
 ) => Promise<JudgedSituations>;
 
 /** Candidates of the first round; each further one doubles what was read. */
-const FIRST_ROUND = 4;
+const FIRST_ROUND = 2;
 
 const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0);
 

@@ -252,9 +252,10 @@ joint:
 defaults:
   - train/joint
 agent:
-  iterations: 60
+  iterations: 80
 joint:
   pretrain: false
+  mass: 0.98
 `,
   "train/squad_dsi": `# yaml-language-server: $schema=../schema.json
 # The main benchmark: about 2,000 passages of Wikipedia with people's questions. docs/results.md has its

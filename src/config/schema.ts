@@ -536,11 +536,14 @@ const joint = section(
       { min: 0, max: 65_536, preset: 0 },
     ),
     batch_size: whole("Queries of one step of the index.", { min: 1, max: 65_536, preset: 16 }),
-    dsi_learning_rate: real("Learning rate of the index; 0 freezes it: the control.", {
-      min: 0,
-      max: 10,
-      preset: 1e-3,
-    }),
+    dsi_learning_rate: real(
+      "Peak learning rate of the index, scheduled as that of the policy; 0 freezes it: the control.",
+      {
+        min: 0,
+        max: 10,
+        preset: 1e-3,
+      },
+    ),
     clip_norm: real("Largest global norm of the index's gradient.", {
       min: 1e-6,
       max: 1e6,

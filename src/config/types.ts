@@ -423,7 +423,10 @@ export interface JointConfig {
   readonly extra_questions: number;
   /** Queries of one step of the index. Default: 16. */
   readonly batch_size: number;
-  /** Learning rate of the index; 0 freezes it: the control. Default: 0.001. */
+  /**
+   * Peak learning rate of the index, scheduled as that of the policy; 0 freezes it: the
+   * control. Default: 0.001.
+   */
   readonly dsi_learning_rate: number;
   /** Largest global norm of the index's gradient. Default: 1. */
   readonly clip_norm: number;

@@ -14,7 +14,7 @@ export interface CompanionTurn {
   readonly judge: (texts: readonly PolicyText[]) => Promise<JudgedText[]>;
   /** Steps that the policy takes in this iteration. */
   readonly updates: number;
-  /** By how much the guard has lowered learning rates, ≤ 1. */
+  /** What the schedule and the guard multiply learning rates with now, from 0 to 1. */
   readonly rateFactor: number;
 }
 

@@ -488,16 +488,16 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     const scored = await scorer.score(played, { params: store.params, reference });
     await options.onTrajectories?.(step + 1, scored);
 
+    const scheduled = rateFactor * scheduleFactor(options.schedule, step);
     const taught = await companion?.learn({
       step,
       scored,
       judge: (texts) => scorer.judge(store.params, texts),
       updates: epochs * minibatches,
-      rateFactor,
+      rateFactor: scheduled,
     });
 
-    const learningRate = options.learningRate * rateFactor *
-      scheduleFactor(options.schedule, step);
+    const learningRate = options.learningRate * scheduled;
     const all: Record<string, number>[] = [];
     let gradNorm = 0, isFinite = true, firstRatioError = 0;
     for (let epoch = 0; epoch < epochs; epoch++) {

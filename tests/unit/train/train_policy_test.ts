@@ -1,5 +1,5 @@
 /** Policy optimisation of a tiny policy, its first step against one that is worked out by hand. */
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertRejects } from "@std/assert";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import {
@@ -17,7 +17,7 @@ import {
   VALUE_BIAS,
   VALUE_WEIGHT,
 } from "../../../src/model/mod.ts";
-import { adamw } from "../../../src/optim/mod.ts";
+import { adamw, scheduleFactor } from "../../../src/optim/mod.ts";
 import {
   latestCheckpoint,
   onnxExecutor,
@@ -947,7 +947,8 @@ function smallCompanion(
 
 Deno.test("a companion sees each iteration first, and is saved, resumed and taken back with the policy", () =>
   withFolder(async (folder) => {
-    const run = { iterations: 7, guard: NERVOUS, algorithm: "grpo" } as const;
+    const schedule = { kind: "linear", totalSteps: 7, minFactor: 0.1 } as const;
+    const run = { iterations: 7, guard: NERVOUS, algorithm: "grpo", schedule } as const;
     const none = { every: 2, keepLast: 1 };
     const whole = smallCompanion(`${folder}/whole-beside`);
     const { result, lines } = await train({
@@ -962,12 +963,14 @@ Deno.test("a companion sees each iteration first, and is saved, resumed and take
     assertEquals(lines.filter((line) => "companion" in line).length, 7);
     // Taken back with the policy, it has taken fewer steps than there were iterations.
     assert(whole.companion.optimizer.updates < 7);
-    assertEquals(
-      whole.turns.at(-1)!.rateFactor,
-      2 **
-        -whole.turns.filter((turn, i) => i > 0 && turn.rateFactor < whole.turns[i - 1].rateFactor)
-          .length,
-    );
+    // Scheduled as the policy is, and lowered with it.
+    let lowered = 1;
+    for (const { step, rateFactor } of whole.turns) {
+      const share = rateFactor / scheduleFactor(schedule, step);
+      if (share < 0.75 * lowered) lowered /= 2;
+      assertAlmostEquals(share, lowered, 1e-12);
+    }
+    assertLess(lowered, 1);
 
     const checkpoints = { ...none, folder: `${folder}/killed` };
     const beside = `${folder}/killed-beside`;

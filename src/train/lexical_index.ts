@@ -97,8 +97,8 @@ export function lexicalIndex(options: LexicalIndexOptions): IndexModel {
     // Any weights of documents are a target like another: one program does both.
     jointProgram: program,
     start(store): void {
-      store.initialise(options.seed);
-      if (options.init !== "random") startFromBm25(store, slots, options);
+      if (options.init === "random") store.initialise(options.seed);
+      else startFromBm25(store, slots, options);
       // Special tokens say nothing, in training (left out) as in search (zero).
       const { data, shape } = store.params[STEM_EMBEDDING];
       data.fill(0, 0, firstStem * shape[1]);
@@ -205,8 +205,10 @@ function startFromBm25(store: ParameterStore, slots: Slots, options: LexicalInde
 function projectBm25(store: ParameterStore, scores: SparseMatrix, seed: number): void {
   const stems = store.params[STEM_EMBEDDING], { rows, offsets } = scores;
   const D = stems.shape[1], stream = randomStream({ seed, stream: "lexical/projection", step: 0 });
-  for (let i = 0; i < stems.data.length; i++) {
-    stems.data[i] = (stream.uniform() < 0.5 ? -1 : 1) / Math.sqrt(D);
+  const unit = 1 / Math.sqrt(D);
+  for (let from = 0; from < stems.data.length; from += 32) {
+    const signs = stream.uint32(), to = Math.min(from + 32, stems.data.length);
+    for (let i = from; i < to; i++) stems.data[i] = (signs >>> (i - from)) & 1 ? unit : -unit;
   }
   const values = scores.values.slice(), largest = new Float32Array(rows);
   for (let t = 0; t < rows; t++) {

@@ -4,7 +4,8 @@
  *
  *     deno run -A bench/joint_memory.ts --data=<folder in JSONL layout> --batch=16
  *
- * Weights are random: what is measured does not depend on them. Linux only.
+ * Weights are random: what is measured does not depend on them. Further arguments of the form key=value
+ * override the configuration: a small policy reads fast. Linux only.
  *
  * @module
  */
@@ -27,14 +28,14 @@ import { loadAgentData, prepareAgent } from "../src/recipe/prepare_agent.ts";
 import { prepareIndex } from "../src/recipe/prepare_index.ts";
 import { ruleOf } from "../src/recipe/train_index.ts";
 
-const { data: path, batch, model } = parseArgs(Deno.args, {
+const { data: path, batch, model, _: overrides } = parseArgs(Deno.args, {
   string: ["data", "batch", "model"],
   default: { batch: "16" },
 });
 if (!path) throw new TypeError("give --data=<folder>");
 
 if (!model) {
-  for (const name of ["dsi_base", "t5_tiny", "t5_small"]) {
+  for (const name of ["t5_tiny", "t5_small", "dsi_base"]) {
     const { code } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--quiet", import.meta.filename!, ...Deno.args, `--model=${name}`],
       stdout: "inherit",
@@ -46,7 +47,13 @@ if (!model) {
 }
 
 const config = composeConfig({
-  overrides: ["data=jsonl", `data.path=${path}`, `model=${model}`, "docid=semantic"],
+  overrides: [
+    "data=jsonl",
+    `data.path=${path}`,
+    `model=${model}`,
+    "docid=semantic",
+    ...overrides.map(String),
+  ],
 });
 const data = await loadAgentData(config), executor = onnxExecutor();
 const index = prepareIndex(data, config), { model: subject, tokenizer } = index;

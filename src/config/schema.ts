@@ -498,10 +498,10 @@ const joint = section(
     ),
     objective: choice(
       "What the index learns. marginal: likelihood of the answer over its documents (Guu et al. 2020); " +
-        "emdr2: the same with the gradient stopped between index and reader (Sachan et al. 2021); pdist: to " +
-        "rank as the reader's likelihoods do (Izacard et al. 2023); expected_utility: the mean reward, " +
+        "annealed: the same by a posterior in which p(d|q) counts less; emdr2: marginal with the gradient " +
+        "stopped between index and reader (Sachan et al. 2021); pdist: to rank as the reader's likelihoods do (Izacard et al. 2023); expected_utility: the mean reward, " +
         "enumerated; drawn_utility: the same by REINFORCE.",
-      ["marginal", "emdr2", "pdist", "expected_utility", "drawn_utility"],
+      ["marginal", "annealed", "emdr2", "pdist", "expected_utility", "drawn_utility"],
       "marginal",
     ),
     distribution: choice(
@@ -519,11 +519,14 @@ const joint = section(
         "p(d|q,y) (exact, top_k). 1 means all are read.",
       { min: 0.01, max: 1, preset: 0.99 },
     ),
-    temperature: real("The reader's log-likelihoods are divided by this (pdist).", {
-      min: 0.01,
-      max: 1000,
-      preset: 1,
-    }),
+    temperature: real(
+      "What log p(d|q) is divided by in the posterior (annealed), or the reader's log-likelihoods are (pdist).",
+      {
+        min: 0.01,
+        max: 1000,
+        preset: 1,
+      },
+    ),
     queries: choice(
       "What the index learns from. asked: the queries of the agent's episodes; all: also the question itself " +
         "where an episode asked nothing.",

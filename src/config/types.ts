@@ -390,12 +390,18 @@ export interface JointConfig {
   readonly pretrain: boolean;
   /**
    * What the index learns. marginal: likelihood of the answer over its documents (Guu et al.
-   * 2020); emdr2: the same with the gradient stopped between index and reader (Sachan et al.
-   * 2021); pdist: to rank as the reader's likelihoods do (Izacard et al. 2023);
-   * expected_utility: the mean reward, enumerated; drawn_utility: the same by REINFORCE.
-   * Default: marginal.
+   * 2020); annealed: the same by a posterior in which p(d|q) counts less; emdr2: marginal with
+   * the gradient stopped between index and reader (Sachan et al. 2021); pdist: to rank as the
+   * reader's likelihoods do (Izacard et al. 2023); expected_utility: the mean reward,
+   * enumerated; drawn_utility: the same by REINFORCE. Default: marginal.
    */
-  readonly objective: "marginal" | "emdr2" | "pdist" | "expected_utility" | "drawn_utility";
+  readonly objective:
+    | "marginal"
+    | "annealed"
+    | "emdr2"
+    | "pdist"
+    | "expected_utility"
+    | "drawn_utility";
   /**
    * Which documents are read for it, as far as joint.mass wants it. exact: all; top_k: the
    * best, renormalised; gumbel_top_k: drawn without replacement; draws: drawn with
@@ -409,7 +415,10 @@ export interface JointConfig {
    * posterior, p(d|q,y) (exact, top_k). 1 means all are read. Default: 0.99.
    */
   readonly mass: number;
-  /** The reader's log-likelihoods are divided by this (pdist). Default: 1. */
+  /**
+   * What log p(d|q) is divided by in the posterior (annealed), or the reader's log-likelihoods
+   * are (pdist). Default: 1.
+   */
   readonly temperature: number;
   /**
    * What the index learns from. asked: the queries of the agent's episodes; all: also the

@@ -237,6 +237,7 @@ export async function trainJoint(
       documents: data.documents,
       hasGate: joint.gate_weight > 0,
       mass: joint.mass,
+      temperature: joint.objective === "annealed" ? joint.temperature : 1,
       maxLength: agent.start.config.maxPositions,
       readerWeight: joint.reader_weight,
       lessonShare: LESSON_SHARE,

@@ -64,8 +64,11 @@ export interface DocumentDistribution {
  *
  *   Σ_{d unread} p(d|q,y) ≤ U / (U + Σ_{d read} p(d|q) p(y|q,d)),   U = Σ_{d unread} p(d|q)
  *
+ * With a temperature τ, p(d|q)^(1/τ) stands for p(d|q) throughout.
+ *
  * @param set Candidates of one question; those beyond are not looked at
  * @param logLikelihoods [k] log p(y|q,d) of the first k, the others are unread
+ * @param temperature τ of an annealed posterior; 1 is the posterior itself
  * @returns 0 where everything was read
  * @example Read is a document of probability ½ that makes the answer certain
  * ```ts
@@ -80,12 +83,16 @@ export interface DocumentDistribution {
  * assertAlmostEquals(unreadPosterior(set, [0]), 0.5);
  * ```
  */
-export function unreadPosterior(set: CandidateSet, logLikelihoods: ArrayLike<number>): number {
+export function unreadPosterior(
+  set: CandidateSet,
+  logLikelihoods: ArrayLike<number>,
+  temperature = 1,
+): number {
   const k = logLikelihoods.length;
   if (k >= set.docs.length) return 0;
-  const unread = sumOfExp(set.logProbs.subarray(k));
+  const unread = sumOfExp(set.logProbs.subarray(k).map((log) => log / temperature));
   let read = 0;
-  for (let i = 0; i < k; i++) read += Math.exp(set.logProbs[i] + logLikelihoods[i]);
+  for (let i = 0; i < k; i++) read += Math.exp(set.logProbs[i] / temperature + logLikelihoods[i]);
   return unread / (unread + read);
 }
 

@@ -3,6 +3,7 @@ export type { CandidateTerms } from "./_candidates.ts";
 export * from "./action_log_probs.ts";
 export * from "./action_mean.ts";
 export * from "./action_weights.ts";
+export * from "./annealed_marginal_loss.ts";
 export * from "./discounted_returns.ts";
 export * from "./emdr2_loss.ts";
 export * from "./expected_utility_loss.ts";

@@ -35,6 +35,8 @@ export interface CandidateReaderOptions {
    * the posterior. Not where candidates are drawn. Default 1: all are read.
    */
   readonly mass?: number;
+  /** τ of the posterior that `mass` is a share of, where it is annealed. Default 1. */
+  readonly temperature?: number;
   /**
    * Most tokens of a text that the policy reads. A situation that could become longer is left out. Default:
    * no limit.
@@ -73,7 +75,7 @@ const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a,
  */
 export function candidateReader(options: CandidateReaderOptions): CandidateReader {
   const { encode, distribution, protocol, documents } = options;
-  const { hasGate = false, mass = 1, maxLength = Infinity } = options;
+  const { hasGate = false, mass = 1, temperature = 1, maxLength = Infinity } = options;
   /** Tokens at most of a situation with a document between its tags, the budget, and what is right then. */
   const longestText = ({ prefix, target }: Situation): number =>
     prefix.length + protocol.documentTokens + 3 + target.length;
@@ -92,7 +94,7 @@ export function candidateReader(options: CandidateReaderOptions): CandidateReade
     let open = situations.map((_, i) => i);
     for (let upTo = mass < 1 && isOrdered ? FIRST_ROUND : Infinity; open.length; upTo *= 2) {
       await readOn(open, upTo, { situations, sets, logs });
-      open = open.filter((i) => unreadPosterior(sets[i], logs[i]) > 1 - mass);
+      open = open.filter((i) => unreadPosterior(sets[i], logs[i], temperature) > 1 - mass);
     }
     const gates = hasGate ? await judgeGates(situations) : [];
     return {

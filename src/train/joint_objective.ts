@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type Program, type ProgramInput, withGradients } from "../graph/mod.ts";
 import {
+  annealedMarginalLoss,
   drawnUtilityLoss,
   emdr2Loss,
   expectedUtilityLoss,
@@ -19,6 +20,7 @@ import type { CandidateSet } from "../retriever/mod.ts";
 /** Names of the objectives. */
 export const JOINT_OBJECTIVES = [
   "marginal",
+  "annealed",
   "emdr2",
   "pdist",
   "expected_utility",
@@ -34,7 +36,7 @@ export interface JointObjectiveOptions {
   readonly objective: JointObjectiveName;
   /** Whether weights of candidates are divided by their sum. */
   readonly isRenormalized: boolean;
-  /** τ of `pdist`: the reader's log-likelihoods are divided by it. Default 1. */
+  /** τ: divides log p(d|q) in the posterior of `annealed`, the log-likelihoods of `pdist`. Default 1. */
   readonly temperature?: number;
   /** ρ, reward of a right answer: utilities and the gate are in its unit. Default 1. */
   readonly reward?: number;
@@ -97,6 +99,8 @@ function lossOf(
     switch (objective) {
       case "marginal":
         return marginalLoss(terms);
+      case "annealed":
+        return annealedMarginalLoss(terms, { temperature });
       case "emdr2":
         return emdr2Loss(terms);
       case "pdist":

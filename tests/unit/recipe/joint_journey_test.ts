@@ -190,6 +190,7 @@ Deno.test("frozen, the index stays as it is; without labels nothing of a label i
     // Every objective and distribution; labels would have to be there to be used.
     const cases = [
       ["marginal", "exact", "null"],
+      ["annealed", "top_k", "3"],
       ["emdr2", "gumbel_top_k", "3"],
       ["pdist", "top_k", "3"],
       ["expected_utility", "exact", "null"],

@@ -79,18 +79,20 @@ Deno.test("what is unread holds at most the bound, and exactly that where its li
   const { sets } = await candidatesOf({ kind: "exact" });
   const logLikelihoods = Array.from({ length: N }, (_, k) => -k / 3);
   for (const set of sets) {
-    const posterior = (logs: number[]): number[] => {
-      const joint = logs.map((log, k) => Math.exp(set.logProbs[k] + log));
+    const posterior = (logs: number[], temperature: number): number[] => {
+      const joint = logs.map((log, k) => Math.exp(set.logProbs[k] / temperature + log));
       const total = joint.reduce((a, b) => a + b, 0);
       return joint.map((x) => x / total);
     };
-    const unread = (logs: number[], k: number): number =>
-      posterior(logs).slice(k).reduce((a, b) => a + b, 0);
-    for (const k of [1, 4, N - 1]) {
-      const read = logLikelihoods.slice(0, k), bound = unreadPosterior(set, read);
-      assert(unread(logLikelihoods, k) <= bound);
-      const worst = [...read, ...Array(N - k).fill(0)];
-      assertAlmostEquals(unread(worst, k), bound, 1e-9);
+    const unread = (logs: number[], k: number, temperature: number): number =>
+      posterior(logs, temperature).slice(k).reduce((a, b) => a + b, 0);
+    for (const temperature of [1, 2.5]) {
+      for (const k of [1, 4, N - 1]) {
+        const read = logLikelihoods.slice(0, k), bound = unreadPosterior(set, read, temperature);
+        assert(unread(logLikelihoods, k, temperature) <= bound);
+        const worst = [...read, ...Array(N - k).fill(0)];
+        assertAlmostEquals(unread(worst, k, temperature), bound, 1e-9);
+      }
     }
     assertEquals(unreadPosterior(set, logLikelihoods), 0);
   }

@@ -5,6 +5,7 @@ import "@tensorflow/tfjs-backend-cpu";
 import { ShapeError } from "../../../src/errors.ts";
 import { type Program, withGradients } from "../../../src/graph/mod.ts";
 import {
+  annealedMarginalLoss,
   drawnUtilityLoss,
   emdr2Loss,
   expectedUtilityLoss,
@@ -160,6 +161,29 @@ Deno.test("emdr2: the retriever's gradient is the marginal one, the reader's its
   const { logProbs, logLikelihoods } = derivatives(program((t) => emdr2Loss(t)));
   assertNear(logProbs, derivatives(program((t) => marginalLoss(t))).logProbs);
   assertNear(logLikelihoods, padded(({ wn }) => wn.map((x) => -x)));
+});
+
+Deno.test("annealed: a bound, pushed by the posterior of a flatter prior; with τ = 1 the marginal", () => {
+  const temperature = 3;
+  for (const isRenormalized of [false, true]) {
+    const tested = program((t) => annealedMarginalLoss(t, { temperature }), isRenormalized);
+    const weights = rows.map(({ w, wn }) => isRenormalized ? wn : w);
+    const target = rows.map(({ r }, b) => normal(weights[b].map((w, k) => w ** (1 / 3) * r[k])));
+    const { each } = runFloat64(tested, inputs);
+    rows.forEach(({ r }, b) => {
+      const bound = dot(target[b], target[b].map((t, k) => Math.log(t / (weights[b][k] * r[k]))));
+      assertAlmostEquals(each.data[b], bound, VALUE_TOLERANCE);
+      assertLess(-Math.log(dot(weights[b], r)), bound);
+    });
+    const { logProbs, logLikelihoods } = derivatives(tested);
+    assertNear(logLikelihoods, padded((row) => target[rows.indexOf(row)].map((t) => -t)));
+    if (!isRenormalized) assertNear(logProbs, logLikelihoods);
+  }
+  const one = program((t) => annealedMarginalLoss(t)), marginal = program((t) => marginalLoss(t));
+  assertNear([...runFloat64(one, inputs).each.data], [...runFloat64(marginal, inputs).each.data]);
+  for (const [name, values] of Object.entries(derivatives(marginal))) {
+    assertNear(derivatives(one)[name], values);
+  }
 });
 
 Deno.test("pdist: weights are pulled to the reader's softmax, which is held fixed", () => {

@@ -40,6 +40,8 @@ const DIFFERENCES = 1e-6;
 const IN_PARTS = 1e-5;
 /** Renormalised over all documents or not at all: the same formula, in float64. */
 const TOP_IS_ALL = 1e-12;
+/** τ of the objectives that have one. */
+const TEMPERATURE = 2;
 
 const index = smallIndex(), tensors = indexTensors(index);
 const indexNames = Object.keys(index.specs), readerNames = Object.keys(readerSpecs);
@@ -50,7 +52,7 @@ function wholeGradient(
   objective: JointObjectiveName,
   isRenormalized = false,
 ): Record<string, Float64Array> {
-  const program = wholeProgram(index, { objective, isRenormalized });
+  const program = wholeProgram(index, { objective, isRenormalized, temperature: TEMPERATURE });
   const parameters = [...indexNames, ...readerNames];
   const result = runFloat64(withGradients(program, { loss: "loss", parameters }), inputs);
   return Object.fromEntries(parameters.map((name) => [name, result[`grad:${name}`].data]));
@@ -83,6 +85,7 @@ async function gradientInParts(
   const opened = await openJointObjective(executor, {
     objective,
     isRenormalized: distribution.isRenormalized,
+    temperature: TEMPERATURE,
   });
   const learner = await openJointLearner({
     executor,
@@ -165,7 +168,7 @@ for (const objective of ["marginal", "expected_utility"] as const) {
   });
 }
 
-for (const objective of ["marginal", "emdr2", "pdist", "expected_utility"] as const) {
+for (const objective of ["marginal", "annealed", "emdr2", "pdist", "expected_utility"] as const) {
   Deno.test(`${objective}: in parts the learner computes the gradient of the whole graph`, async () => {
     const whole = wholeGradient(objective), parts = await gradientInParts(objective);
     assertLess(distance(parts, whole, indexNames), IN_PARTS, "index");

@@ -252,10 +252,13 @@ joint:
 defaults:
   - train/joint
 agent:
-  iterations: 80
+  iterations: 60
 joint:
   pretrain: false
-  mass: 0.98
+  objective: annealed
+  temperature: 1.5
+  dsi_learning_rate: 0.03
+  reader_weight: 0
 `,
   "train/squad_dsi": `# yaml-language-server: $schema=../schema.json
 # The main benchmark: about 2,000 passages of Wikipedia with people's questions. docs/results.md has its

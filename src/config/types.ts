@@ -395,7 +395,13 @@ export interface JointConfig {
    * reader's likelihoods do (Izacard et al. 2023); expected_utility: the mean reward,
    * enumerated; drawn_utility: the same by REINFORCE. Default: marginal.
    */
-  readonly objective: "marginal" | "annealed" | "emdr2" | "pdist" | "expected_utility" | "drawn_utility";
+  readonly objective:
+    | "marginal"
+    | "annealed"
+    | "emdr2"
+    | "pdist"
+    | "expected_utility"
+    | "drawn_utility";
   /**
    * Which documents are read for it, as far as joint.mass wants it. exact: all; top_k: the
    * best, renormalised; gumbel_top_k: drawn without replacement; draws: drawn with

@@ -10,15 +10,22 @@
  */
 const root = new URL("../", import.meta.url);
 
-for (const script of ["configs/generate.ts", "docs/usage.ts", "docs/kernels.ts"]) {
+for (
+  const args of [
+    ["run", "--allow-all", "--quiet", "configs/generate.ts"],
+    ["run", "--allow-all", "--quiet", "docs/usage.ts"],
+    ["run", "--allow-all", "--quiet", "docs/kernels.ts"],
+    ["fmt", "--quiet", "src/config"],
+  ]
+) {
   const { code } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--quiet", script],
+    args,
     cwd: root,
     stdout: "inherit",
     stderr: "inherit",
   }).output();
   if (code !== 0) {
-    console.error(`${script} failed`);
+    console.error(`deno ${args.join(" ")} failed`);
     Deno.exit(code);
   }
 }

@@ -73,6 +73,14 @@ const relations: readonly Relation[] = [
         : "can be draws only with joint.objective=drawn_utility",
   },
   {
+    reads: ["joint.objective", "joint.distribution"],
+    problem: ({ joint }) =>
+      joint.objective === "annealed" && joint.distribution === "gumbel_top_k"
+        ? "can't be annealed with joint.distribution=gumbel_top_k, whose weights correct for the chance of " +
+          "being drawn and must not be flattened: take exact or top_k"
+        : undefined,
+  },
+  {
     reads: ["joint.candidates", "joint.distribution"],
     problem: ({ joint }) =>
       joint.candidates === null && joint.distribution !== "exact"

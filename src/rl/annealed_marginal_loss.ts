@@ -7,7 +7,7 @@ import { type CandidateTerms, normalized, overCandidates, termsOf } from "./_can
 
 /** Choices of {@linkcode annealedMarginalLoss}. */
 export interface AnnealingOptions {
-  /** τ ≥ 1: the retriever's log-probabilities are divided by this in the posterior. Default 1. */
+  /** τ > 0: log-weights are divided by this in the posterior; above 1 they count less. Default 1. */
   readonly temperature?: number;
 }
 
@@ -26,6 +26,8 @@ export interface AnnealingOptions {
  * 1998, deterministic annealing). Departure: only the prior is tempered, because it is the prior that is
  * wrong; and τ stays as it is, because with a certain reader t ends at the same document.
  *
+ * @param terms Log-weights that are log-probabilities, renormalised or not; not those of draws
+ * @param options τ
  * @returns [B] nats
  * @throws {ShapeError} If the sizes differ
  */

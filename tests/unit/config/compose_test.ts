@@ -197,6 +197,10 @@ Deno.test("joint training: objective, candidates and start must fit together", (
   assertEquals(problems("joint.distribution=draws"), [
     "joint.distribution: can be draws only with joint.objective=drawn_utility (command line)",
   ]);
+  assertEquals(problems("joint.objective=annealed", "joint.distribution=gumbel_top_k"), [
+    "joint.objective: can't be annealed with joint.distribution=gumbel_top_k, whose weights correct " +
+    "for the chance of being drawn and must not be flattened: take exact or top_k (command line)",
+  ]);
   assertEquals(problems("joint.candidates=null"), [
     "joint.candidates: is needed for joint.distribution=top_k: give a number (command line)",
   ]);

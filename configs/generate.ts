@@ -72,9 +72,16 @@ function interfaces(name: string, node: JsonSchema, out: string[]): void {
       });
       type = types.join(" | ");
     } else type = typeOf(child);
-    return `${comment(child, "  ")}  readonly ${key}: ${type};\n`;
+    return `${comment(child, "  ")}${field(key, type)}`;
   });
   out.push(`${comment(node, "")}export interface ${name} {\n${fields.join("")}}\n`);
+}
+
+/** A field as `deno fmt` writes it: a union that is too long for a line has a line for each member. */
+function field(key: string, type: string): string {
+  const line = `  readonly ${key}: ${type};\n`;
+  if (line.length <= 101 || !type.includes(" | ")) return line;
+  return `  readonly ${key}:\n${type.split(" | ").map((one) => `    | ${one}`).join("\n")};\n`;
 }
 
 function typeOf(node: JsonSchema): string {

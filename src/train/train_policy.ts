@@ -488,16 +488,17 @@ export async function trainPolicy(options: TrainPolicyOptions): Promise<TrainPol
     const scored = await scorer.score(played, { params: store.params, reference });
     await options.onTrajectories?.(step + 1, scored);
 
-    const scheduled = rateFactor * scheduleFactor(options.schedule, step);
+    const rateAt = (at: number): number => rateFactor * scheduleFactor(options.schedule, at);
     const taught = await companion?.learn({
       step,
       scored,
       judge: (texts) => scorer.judge(store.params, texts),
       updates: epochs * minibatches,
-      rateFactor: scheduled,
+      // A step ahead: a warm-up begins with 0, and what a companion reads first may be dear.
+      rateFactor: rateAt(step + 1),
     });
 
-    const learningRate = options.learningRate * scheduled;
+    const learningRate = options.learningRate * rateAt(step);
     const all: Record<string, number>[] = [];
     let gradNorm = 0, isFinite = true, firstRatioError = 0;
     for (let epoch = 0; epoch < epochs; epoch++) {

@@ -963,10 +963,10 @@ Deno.test("a companion sees each iteration first, and is saved, resumed and take
     assertEquals(lines.filter((line) => "companion" in line).length, 7);
     // Taken back with the policy, it has taken fewer steps than there were iterations.
     assert(whole.companion.optimizer.updates < 7);
-    // Scheduled as the policy is, and lowered with it.
+    // Scheduled as the policy is, a step ahead, and lowered with it.
     let lowered = 1;
     for (const { step, rateFactor } of whole.turns) {
-      const share = rateFactor / scheduleFactor(schedule, step);
+      const share = rateFactor / scheduleFactor(schedule, step + 1);
       if (share < 0.75 * lowered) lowered /= 2;
       assertAlmostEquals(share, lowered, 1e-12);
     }

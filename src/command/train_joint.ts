@@ -27,7 +27,9 @@ export const trainJointCommand: Command = {
     },
     {
       text: "Your own questions, and an index that is trained already",
-      line: "train-joint data=jsonl data.path=my_documents joint.index=outputs/2026-01-31/12-00-00",
+      line:
+        "train-joint data=jsonl data.path=my_documents joint.index=outputs/2026-01-31/12-00-00 " +
+        "joint.dsi_learning_rate=1e-3 joint.supervised_weight=1",
     },
     {
       text: "Go on with a run that was interrupted",

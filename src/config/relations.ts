@@ -97,6 +97,13 @@ const relations: readonly Relation[] = [
         : undefined,
   },
   {
+    reads: ["joint.gate_weight", "joint.distribution"],
+    problem: ({ joint }) =>
+      joint.gate_weight > 0 && joint.distribution === "draws"
+        ? "must be 0 for joint.distribution=draws: the value of a retrieval is a sum over different documents"
+        : undefined,
+  },
+  {
     reads: ["joint.gate_weight", "agent.budget"],
     problem: ({ joint, agent }) =>
       joint.gate_weight > 0 && agent.budget < 1

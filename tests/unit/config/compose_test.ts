@@ -209,6 +209,10 @@ Deno.test("joint training: objective, candidates and start must fit together", (
     "joint.candidates: must be 2 or more for joint.distribution=draws: a draw is compared with the " +
     "others (command line)",
   ]);
+  assertEquals(problems(...draws, "joint.gate_weight=1"), [
+    "joint.gate_weight: must be 0 for joint.distribution=draws: the value of a retrieval is a sum over " +
+    "different documents (command line)",
+  ]);
   assertEquals(problems("joint.index=a/run", "joint.pretrain=false"), [
     "joint.pretrain: is false, but joint.index names a trained index: leave one of them out " +
     "(command line)",

@@ -200,7 +200,7 @@ Deno.test("frozen, the index stays as it is; without labels nothing of a label i
       const { run } = await train(join(folder, objective), [
         "joint.pretrain=false",
         "joint.supervised_weight=0",
-        "joint.gate_weight=0.5",
+        `joint.gate_weight=${distribution === "draws" ? 0 : 0.5}`,
         "agent.iterations=1",
         "agent.warm_start.steps=5",
         `joint.objective=${objective}`,

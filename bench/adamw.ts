@@ -10,6 +10,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { adamw, clipFactor, layoutOf, VectorMemory } from "../src/optim/mod.ts";
+import { median } from "./_median.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["python", "floats", "rounds", "threads"],
@@ -83,8 +84,6 @@ async function startPeer(): Promise<
     stop: () => void writer.close().catch(() => {}),
   };
 }
-
-const median = (x: number[]): number => x.toSorted((a, b) => a - b)[x.length >> 1];
 
 const step = ourStep(), peer = await startPeer();
 const ours: number[] = [], theirs: Record<string, number[]> = {};

@@ -12,6 +12,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { randomStream } from "../src/tensor/random.ts";
 import { trainBpe } from "../src/text/mod.ts";
+import { median } from "./_median.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["python", "megabytes", "vocab", "rounds"],
@@ -75,10 +76,6 @@ function runPeer(file: string, parallel: boolean): PeerResult | string {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1];
 }
 
 const texts = generateTexts();

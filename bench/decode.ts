@@ -22,6 +22,7 @@ import { onnxExecutor } from "../src/runtime/onnx_executor.ts";
 import { ParameterStore } from "../src/runtime/parameter_store.ts";
 import { randomStream } from "../src/tensor/random.ts";
 import { llama } from "./_llama.ts";
+import { median } from "./_median.ts";
 import { type Peer, startPeer } from "./_peer.ts";
 
 const options = parseArgs(Deno.args, {
@@ -117,7 +118,6 @@ async function gapOf(before: number[], a: number, b: number): Promise<number> {
   return Math.abs(logits[a] - logits[b]);
 }
 
-const median = (x: number[]): number => x.toSorted((a, b) => a - b)[x.length >> 1];
 const stream = randomStream({ seed: 2, stream: "bench/decode", step: 0 });
 for (const batch of options.batches.split(",").map(Number)) {
   const perToken: Record<string, number[]> = {}, first: Record<string, number[]> = {};

@@ -7,7 +7,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { composeConfig, ParameterStore } from "../mod.ts";
+import { composeConfig, hitsAt, ParameterStore } from "../mod.ts";
 import { loadAgentData } from "../src/recipe/prepare_agent.ts";
 import { prepareIndex } from "../src/recipe/prepare_index.ts";
 
@@ -40,8 +40,7 @@ for (const width of widths.split(",")) {
     const seconds = (performance.now() - began) / 1000;
     const { "stem.embedding": { data: E, shape: [, D] }, "slot.embedding": { data: U } } =
       store.params;
-    let first = 0, ten = 0;
-    for (const { query, docs } of questions) {
+    const ranks = questions.map(({ query, docs }) => {
       const vector = new Float64Array(D);
       for (const stem of tokenizer.encode(query)) {
         for (let r = 0; r < D; r++) vector[r] += E[stem * D + r];
@@ -52,14 +51,11 @@ for (const width of widths.split(",")) {
         return score;
       });
       const best = Math.max(...docs.map((d) => scores[d]));
-      const rank = scores.reduce((n, score) => n + (score > best ? 1 : 0), 0);
-      if (rank < 1) first++;
-      if (rank < 10) ten++;
-    }
-    const share = (count: number): string => (count / questions.length).toFixed(3);
+      return 1 + scores.filter((score) => score > best).length;
+    });
     console.log(
-      `${init.padEnd(10)} ${String(D).padStart(6)}  ${share(first).padStart(6)}  ` +
-        `${share(ten).padStart(7)}  ${seconds.toFixed(1).padStart(8)}`,
+      `${init.padEnd(10)} ${String(D).padStart(6)}  ${hitsAt(1, ranks).toFixed(3).padStart(6)}  ` +
+        `${hitsAt(10, ranks).toFixed(3).padStart(7)}  ${seconds.toFixed(1).padStart(8)}`,
     );
   }
 }

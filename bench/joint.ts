@@ -1,7 +1,8 @@
 /**
  * Trains agents together with their index, and the same agents with the index frozen, and prints what joint
- * training brought and what it cost: medians over iterations, of all and of the last quarter. Runs that are finished are read, not trained again; the frozen run takes
- * the warm start of the joint one, and its index is made by the same steps.
+ * training brought and what it cost: medians over iterations, of all and of the last quarter. Runs that
+ * are finished are read, not trained again; the frozen run takes the warm start of the joint one, and its
+ * index is made by the same steps.
  *
  *     deno run -A bench/joint.ts --seeds=1,2,3 --folder=outputs/joint
  *     deno run -A bench/joint.ts --seeds=1 --variants=joint --config=train/joint_no_labels --folder=outputs/none
@@ -21,6 +22,7 @@ import {
   trainJoint,
 } from "../mod.ts";
 import { configOf } from "../src/recipe/run_config.ts";
+import { median } from "./_median.ts";
 
 const { seeds, variants, folder, config: configName, _: overrides } = parseArgs(Deno.args, {
   string: ["seeds", "variants", "folder", "config"],
@@ -40,9 +42,6 @@ const VARIANTS: Readonly<Record<string, readonly string[]>> = {
 
 const percent = ({ value, low, high }: Estimate): string =>
   `${(100 * value).toFixed(1)} [${(100 * low).toFixed(1)}, ${(100 * high).toFixed(1)}]`;
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /** Median seconds of an iteration, evaluations left out: of all, and of the last quarter. */
 function secondsPerIteration(metrics: readonly MetricsRecord[]): { all: number; last: number } {

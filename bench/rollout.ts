@@ -43,6 +43,7 @@ import { environmentOf, loadAgentData, prepareRetriever } from "../src/recipe/pr
 import { openRunFolder } from "../src/recipe/run_folder.ts";
 import { randomStream } from "../src/tensor/random.ts";
 import { llama } from "./_llama.ts";
+import { median } from "./_median.ts";
 import { startPeer } from "./_peer.ts";
 
 const options = parseArgs(Deno.args, {
@@ -201,7 +202,6 @@ interface Played {
   episodes: ArrayLike<number>[];
 }
 
-const median = (x: number[]): number => x.toSorted((a, b) => a - b)[x.length >> 1];
 const total = (rows: ArrayLike<number>[]): number => rows.reduce((n, { length }) => n + length, 0);
 const differsAt = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   const longest = Math.max(a.length, b.length);

@@ -21,6 +21,7 @@ import { onnxExecutor } from "../src/runtime/onnx_executor.ts";
 import type { Executable } from "../src/runtime/executor.ts";
 import { type HostTensor, hostTensor, sizeOf } from "../src/tensor/host_tensor.ts";
 import { randomStream } from "../src/tensor/random.ts";
+import { median } from "./_median.ts";
 import { startPeer } from "./_peer.ts";
 
 const options = parseArgs(Deno.args, {
@@ -137,8 +138,6 @@ function compare(a: Answer, b: Answer): { wrong: number; gap: number } {
   });
   return { wrong, gap };
 }
-
-const median = (x: number[]): number => x.toSorted((a, b) => a - b)[x.length >> 1];
 
 const weights = randomWeights(config);
 const docids = someDocids();

@@ -26,6 +26,7 @@ import { createTrainStep, onnxExecutor, Optimizer, ParameterStore } from "../src
 import { named, namedInts } from "../src/tensor/axes.ts";
 import { hostTensor } from "../src/tensor/host_tensor.ts";
 import { randomStream } from "../src/tensor/random.ts";
+import { median } from "./_median.ts";
 import { profileProgram } from "./_profile.ts";
 
 const options = parseArgs(Deno.args, {
@@ -145,7 +146,6 @@ async function startPeer(folder: string, mode: "eager" | "compile"): Promise<Pee
   };
 }
 
-const median = (x: number[]) => x.toSorted((a, b) => a - b)[Math.floor(x.length / 2)];
 const peakMegabytes = () =>
   Number(/VmHWM:\s+(\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))![1]) / 1024;
 

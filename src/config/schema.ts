@@ -499,8 +499,9 @@ const joint = section(
     objective: choice(
       "What the index learns. marginal: likelihood of the answer over its documents (Guu et al. 2020); " +
         "annealed: the same by a posterior in which p(d|q) counts less; emdr2: marginal with the gradient " +
-        "stopped between index and reader (Sachan et al. 2021); pdist: to rank as the reader's likelihoods do (Izacard et al. 2023); expected_utility: the mean reward, " +
-        "enumerated; drawn_utility: the same by REINFORCE.",
+        "stopped between index and reader (Sachan et al. 2021); pdist: to rank as the reader's likelihoods " +
+        "do (Izacard et al. 2023); expected_utility: the mean reward, enumerated; drawn_utility: the same " +
+        "by REINFORCE.",
       ["marginal", "annealed", "emdr2", "pdist", "expected_utility", "drawn_utility"],
       "marginal",
     ),
@@ -521,11 +522,7 @@ const joint = section(
     ),
     temperature: real(
       "What log p(d|q) is divided by in the posterior (annealed), or the reader's log-likelihoods are (pdist).",
-      {
-        min: 0.01,
-        max: 1000,
-        preset: 1,
-      },
+      { min: 0.01, max: 1000, preset: 1 },
     ),
     queries: choice(
       "What the index learns from. asked: the queries of the agent's episodes; all: also the question itself " +
@@ -541,11 +538,7 @@ const joint = section(
     batch_size: whole("Queries of one step of the index.", { min: 1, max: 65_536, preset: 16 }),
     dsi_learning_rate: real(
       "Peak learning rate of the index, scheduled as that of the policy; 0 freezes it: the control.",
-      {
-        min: 0,
-        max: 10,
-        preset: 1e-3,
-      },
+      { min: 0, max: 10, preset: 1e-3 },
     ),
     clip_norm: real("Largest global norm of the index's gradient.", {
       min: 1e-6,

@@ -22,6 +22,13 @@ export function overCandidates(x: Tensor): F32<"B"> {
   return named(tf.sum(x, 1), "B", {});
 }
 
+/** [B] Σ_k t_k x_k. A target t of 0 counts nothing, whatever x is: places without a candidate are such. */
+export function underTarget(target: Tensor, x: Tensor): F32<"B"> {
+  return overCandidates(
+    tf.where(tf.greater(target, 0), tf.mul(target, x), tf.zerosLike(target)),
+  );
+}
+
 /** What an objective over candidate documents is given. */
 export interface CandidateTerms {
   /** [B, K] log w of {@linkcode mixtureLogWeights}: how much each candidate counts. */

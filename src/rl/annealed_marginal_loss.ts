@@ -1,9 +1,8 @@
 /** The answer's likelihood, by a posterior in which the retriever's certainty counts less. @module */
 import * as tf from "@tensorflow/tfjs-core";
-import { type F32, named } from "../tensor/axes.ts";
+import type { F32 } from "../tensor/axes.ts";
 import { stopGradient } from "../tensor/stop_gradient.ts";
-import type { Tensor } from "../tensor/tensor.ts";
-import { type CandidateTerms, normalized, overCandidates, termsOf } from "./_candidates.ts";
+import { type CandidateTerms, normalized, termsOf, underTarget } from "./_candidates.ts";
 
 /** Choices of {@linkcode annealedMarginalLoss}. */
 export interface AnnealingOptions {
@@ -39,9 +38,6 @@ export function annealedMarginalLoss(
   const logTarget = stopGradient(
     normalized(tf.add(tf.div(logWeights, temperature), logLikelihoods)),
   );
-  const target = tf.exp(logTarget);
   const gap = tf.sub(tf.sub(logTarget, logWeights), logLikelihoods);
-  // A target of 0 counts nothing, whatever its logarithm: places without a candidate are such.
-  const bound = tf.where(tf.greater(target, 0), tf.mul(target, gap), tf.zerosLike(target));
-  return named(overCandidates(bound) as Tensor, "B", {});
+  return underTarget(tf.exp(logTarget), gap);
 }

@@ -8,8 +8,8 @@ import {
   expectedLogLoss,
   NO_WEIGHT,
   normalized,
-  overCandidates,
   termsOf,
+  underTarget,
 } from "./_candidates.ts";
 
 /** Choices of {@linkcode perplexityDistillationLoss}. */
@@ -40,11 +40,7 @@ export function perplexityDistillationLoss(
   const logTarget = normalized(
     tf.where(isThere, told, tf.fill(told.shape as [number, number], NO_WEIGHT)),
   );
-  const target = tf.exp(logTarget);
   const gap = tf.sub(logTarget, normalized(logWeights));
-  // A target of 0 counts nothing, whatever its logarithm: places without a candidate are such.
-  const divergence = overCandidates(
-    tf.where(tf.greater(target, 0), tf.mul(target, gap), tf.zerosLike(target)),
-  );
+  const divergence = underTarget(tf.exp(logTarget), gap);
   return named(tf.add(divergence as Tensor, expectedLogLoss(terms)), "B", {});
 }

@@ -14,7 +14,7 @@ export interface CompanionTurn {
   readonly judge: (texts: readonly PolicyText[]) => Promise<JudgedText[]>;
   /** Steps that the policy takes in this iteration. */
   readonly updates: number;
-  /** What the schedule and the guard multiply learning rates with now, from 0 to 1. */
+  /** What the schedule, a step ahead of the policy's, and the guard multiply a rate with, from 0 to 1. */
   readonly rateFactor: number;
 }
 

@@ -1,6 +1,6 @@
 """Execute a notebook on the Deno kernel and check that every cell worked.
 
-    python3 tests/notebook/run_notebook.py notebooks/01_quickstart.ipynb [--save OUT.ipynb] [--timeout 300]
+    python3 tests/notebook/run_notebook.py notebooks/01_quickstart.ipynb [--save OUT.ipynb] [--timeout 840]
 
 Why not `jupyter nbconvert --execute`: it stops listening as soon as the kernel says "idle", but
 the Deno kernel may send a cell's last outputs after that, so they are lost. This runner waits for
@@ -67,7 +67,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("notebook")
     parser.add_argument("--save", help="write the executed notebook here")
-    parser.add_argument("--timeout", type=float, default=300, help="seconds for the whole notebook")
+    parser.add_argument("--timeout", type=float, default=840, help="seconds for the whole notebook")
     args = parser.parse_args()
 
     notebook = nbformat.read(args.notebook, as_version=4)

@@ -102,3 +102,9 @@ export class RemoteError extends DeepragError {
   /** Name of the class. */
   override name = "RemoteError";
 }
+
+/** A GPU, its driver or one of its libraries is missing, refused to work, or ran out of memory. */
+export class DeviceError extends DeepragError {
+  /** Name of the class. */
+  override name = "DeviceError";
+}

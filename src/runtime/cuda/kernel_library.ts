@@ -1,0 +1,72 @@
+/** Compiled kernels by their text: what many programs and sizes share is compiled once. @module */
+import type { Device, Kernel, KernelParameter } from "./device.ts";
+import { PRELUDE } from "./prelude.ts";
+import type { KernelStep, Step } from "./step.ts";
+
+/** 53 bits of FNV-1a, in hexadecimal. */
+function nameOf(text: string): string {
+  let a = 0x811c9dc5, b = 0xcbf29ce4;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    a = Math.imul(a ^ c, 0x01000193);
+    b = Math.imul(b ^ c ^ (a >>> 13), 0x01000193);
+  }
+  return `k_${(a >>> 0).toString(16).padStart(8, "0")}${(b >>> 0).toString(16).padStart(8, "0")}`;
+}
+
+/** The kinds of the parameters of a kernel's text. */
+function parametersOf(text: string): KernelParameter[] {
+  const header = text.slice(text.indexOf("NAME(") + 5, text.indexOf(") {"));
+  return header.split(",").map((p) => p.includes("*") ? "pointer" : "integer");
+}
+
+/** A source of several kernels, and what to find in it. */
+export function sourceOf(
+  steps: readonly KernelStep[],
+): { source: string; signatures: { name: string; parameters: KernelParameter[]; hasBarriers: boolean }[] } {
+  const texts = new Map(steps.map((s) => [s.text, s]));
+  const signatures = [...texts.values()].map(({ text, hasBarriers }) => ({
+    name: nameOf(text),
+    parameters: parametersOf(text),
+    hasBarriers,
+  }));
+  const bodies = [...texts.keys()].map((text) => text.replace("NAME(", `${nameOf(text)}(`));
+  return { source: PRELUDE + bodies.join("\n"), signatures };
+}
+
+/** Kernels that were compiled for a device. */
+export class KernelLibrary {
+  readonly #device: Device;
+  readonly #kernels = new Map<string, Kernel>();
+
+  /** A library without kernels. */
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Number of kernels. */
+  get size(): number {
+    return this.#kernels.size;
+  }
+
+  /**
+   * Compile what is missing, in one go.
+   *
+   * @throws {DeviceError} If a kernel does not compile
+   */
+  async add(steps: readonly Step[]): Promise<void> {
+    const missing = steps.filter((s): s is KernelStep =>
+      s.kind === "kernel" && !this.#kernels.has(s.text)
+    );
+    if (!missing.length) return;
+    const { source, signatures } = sourceOf(missing);
+    const kernels = await this.#device.compile(source, signatures);
+    const texts = [...new Set(missing.map((s) => s.text))];
+    texts.forEach((text, i) => this.#kernels.set(text, kernels[i]));
+  }
+
+  /** The kernel of a text that was added. */
+  get(text: string): Kernel {
+    return this.#kernels.get(text)!;
+  }
+}

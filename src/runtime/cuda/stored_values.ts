@@ -1,0 +1,259 @@
+/** Which values of a graph lie in memory, in which form, and what each is computed from. @module */
+import type { MatrixPrecision } from "./device.ts";
+import type { BoundGraph, BoundNode, BoundSource, BoundValue } from "./bound_graph.ts";
+import type { StorageType } from "./emitter.ts";
+import { isElementwise, isSlow } from "./expressions.ts";
+import { isSpecial } from "./special_kernels.ts";
+import { baseOf, type Operand, operandOf, viewOf } from "./views.ts";
+
+/** A matrix product and where its operands lie. */
+export interface ProductOperands {
+  readonly node: BoundNode;
+  readonly a: Operand;
+  readonly b: Operand;
+}
+
+/** Elements below which a value is kept in float32 whatever the precision: it costs nothing. */
+const SMALL = 4096;
+
+const nodeOf = (v: BoundValue): BoundNode | undefined =>
+  v.source.kind === "node" ? v.source.node : undefined;
+
+/** Whether a value is the result of a reduction. */
+export const isReduction = (v: BoundValue): boolean =>
+  nodeOf(v)?.op.startsWith("Reduce") ?? false;
+
+/** Whether the axes of a reduction are the last ones. */
+export function isRowReduction(v: BoundValue): boolean {
+  const node = nodeOf(v);
+  if (!node || !isReduction(v)) return false;
+  const axes = node.attributes.axes as readonly number[], { shape } = node.inputs[0];
+  const first = Math.min(...axes);
+  return shape.every((d, i) => i < first || d === 1 || axes.includes(i));
+}
+
+/** Decides what lies in memory. */
+export class StoredValues {
+  /** Operands of each product. */
+  readonly products: ReadonlyMap<BoundNode, ProductOperands>;
+  /** What each output of the program is, in memory. */
+  readonly outputs: readonly { readonly name: string; readonly value: BoundValue }[];
+  readonly #roots = new Set<number>();
+  readonly #inOrder: BoundValue[] = [];
+  readonly #feeds = new Set<number>();
+  readonly #inFloat32 = new Set<number>();
+  readonly #copies = new Map<number, BoundValue>();
+  readonly #precision: MatrixPrecision;
+  readonly #reads = new Map<number, Set<BoundValue>>();
+  #nextId: number;
+
+  constructor(graph: BoundGraph, precision: MatrixPrecision) {
+    this.#precision = precision;
+    this.#nextId = 1 + Math.max(
+      0,
+      ...graph.nodes.flatMap((n) => [...n.inputs, ...n.outputs].map((v) => v.id)),
+      ...graph.outputs.map((o) => o.value.id),
+    );
+    this.outputs = graph.outputs.map(({ name, value }) => {
+      const base = baseOf(value);
+      const kept = base.source.kind === "node" ? base : this.#result("Identity", base, base.shape);
+      this.#keep(kept);
+      this.#inFloat32.add(kept.id);
+      return { name, value: kept };
+    });
+    for (const node of graph.nodes) {
+      if (isSpecial(node.op)) {
+        for (const v of [...node.inputs, ...node.outputs]) this.#keep(v);
+        node.inputs.forEach((v, i) => {
+          if (node.op !== "SegmentSum" || i !== 1) this.#inFloat32.add(baseOf(v).id);
+        });
+        for (const v of node.outputs) this.#inFloat32.add(v.id);
+      } else if (node.op.startsWith("Reduce")) {
+        this.#keep(node.outputs[0]);
+        this.#inFloat32.add(node.outputs[0].id);
+      }
+    }
+    this.#keepShared(graph);
+    this.#findFeeds(graph);
+    this.products = this.#prepareProducts(graph);
+    // In the order of recording; copies for products come where their sources are.
+    const orderOf = (v: BoundValue): number => nodeOf(v)?.order ?? -1;
+    this.#inOrder.sort((a, b) => orderOf(a) - orderOf(b) || a.id - b.id);
+  }
+
+  #keep(value: BoundValue): void {
+    const base = baseOf(value);
+    if (base.source.kind !== "node") return;
+    if (this.#roots.has(base.id)) return;
+    this.#roots.add(base.id);
+    this.#inOrder.push(base);
+  }
+
+  /** What several operations use and is dear to compute. */
+  #keepShared(graph: BoundGraph): void {
+    const users = new Map<number, Set<BoundNode>>();
+    for (const node of graph.nodes) {
+      for (const x of node.inputs) {
+        const { id } = baseOf(x);
+        if (!users.has(id)) users.set(id, new Set());
+        users.get(id)!.add(node);
+      }
+    }
+    /** Stored numbers and slow operations behind a value that is not stored. */
+    const costs = new Map<number, { loads: Set<number>; isSlow: boolean }>();
+    const costOf = (v: BoundValue): { loads: Set<number>; isSlow: boolean } => {
+      const base = baseOf(v), node = nodeOf(base);
+      if (base.source.kind === "mask") return { loads: new Set(), isSlow: true };
+      if (!node) {
+        const isLoad = base.source.kind === "input" || base.source.kind === "table";
+        return { loads: new Set(isLoad ? [base.id] : []), isSlow: false };
+      }
+      if (this.#roots.has(base.id) || node.op === "MatMul") {
+        return { loads: new Set([base.id]), isSlow: false };
+      }
+      const known = costs.get(base.id);
+      if (known) return known;
+      const parts = node.inputs.map(costOf);
+      const cost = {
+        loads: new Set(parts.flatMap((p) => [...p.loads])),
+        isSlow: isSlow(node.op) || parts.some((p) => p.isSlow),
+      };
+      costs.set(base.id, cost);
+      return cost;
+    };
+    for (const node of graph.nodes) {
+      for (const v of node.outputs) {
+        if (node.op === "MatMul") this.#keep(v);
+        if (!isElementwise(node.op) && !["Gather", "GatherND", "Concat"].includes(node.op)) continue;
+        const cost = costOf(v);
+        const isShared = (users.get(v.id)?.size ?? 0) > 1;
+        if (isShared && (cost.isSlow || cost.loads.size > 1) || cost.loads.size > MOST_LOADS) {
+          this.#keep(v);
+        }
+      }
+    }
+  }
+
+  /** Which values end up in a matrix product. */
+  #findFeeds(graph: BoundGraph): void {
+    for (const node of graph.nodes.toReversed()) {
+      const feeds = node.op === "MatMul" || node.outputs.some((v) => this.#feeds.has(v.id));
+      if (feeds) for (const v of node.inputs) this.#feeds.add(v.id);
+    }
+  }
+
+  #result(op: string, x: BoundValue, shape: readonly number[]): BoundValue {
+    const outputs: BoundValue[] = [];
+    const order = nodeOf(x)?.order ?? -1;
+    const node: BoundNode = { order, op, inputs: [x], outputs, attributes: {} };
+    const count = shape.reduce((a, b) => a * b, 1);
+    outputs.push({
+      id: this.#nextId++,
+      dtype: x.dtype,
+      shape,
+      count,
+      source: { kind: "node", node, index: 0 },
+    });
+    return outputs[0];
+  }
+
+  /** A copy in bfloat16 of what is stored otherwise. */
+  #inBfloat16(base: BoundValue): BoundValue {
+    if (this.storageOf(base) === "bfloat16") return base;
+    let copy = this.#copies.get(base.id);
+    if (!copy) {
+      copy = this.#result("Identity", base, base.shape);
+      this.#copies.set(base.id, copy);
+      this.#copies.set(copy.id, copy);
+      this.#keep(copy);
+    }
+    return copy;
+  }
+
+  #operand(x: BoundValue, batch: readonly number[]): Operand {
+    const view = viewOf(x, (v) => this.#roots.has(baseOf(v).id) && baseOf(v) === v);
+    let operand = view && operandOf(view, x.shape, batch);
+    if (!operand) {
+      const own = viewOf(x, () => true);
+      operand = operandOf(own, x.shape, batch);
+    }
+    if (!operand) {
+      // Broadcast in a way that no stride says.
+      const full = this.#result("Expand", x, [...batch, ...x.shape.slice(-2)]);
+      operand = operandOf(viewOf(full, () => true), full.shape, batch)!;
+    }
+    this.#keep(operand.base);
+    const base = baseOf(operand.base);
+    const isHalf = this.#precision === "bfloat16";
+    return { ...operand, base: isHalf ? this.#inBfloat16(base) : this.#materialised(base) };
+  }
+
+  /** Constants that are no tables have to be written out. */
+  #materialised(base: BoundValue): BoundValue {
+    if (base.source.kind !== "uniform" && base.source.kind !== "numbers") return base;
+    const copy = this.#result("Identity", base, base.shape);
+    this.#keep(copy);
+    return copy;
+  }
+
+  #prepareProducts(graph: BoundGraph): Map<BoundNode, ProductOperands> {
+    const products = graph.nodes.filter((n) => n.op === "MatMul");
+    return new Map(products.map((node) => {
+      const batch = node.outputs[0].shape.slice(0, -2);
+      const [a, b] = node.inputs.map((x) => this.#operand(x, batch));
+      const flip = (o: Operand, flag: unknown): Operand => ({
+        ...o,
+        isTransposed: o.isTransposed !== Boolean(flag),
+      });
+      return [node, {
+        node,
+        a: flip(a, node.attributes.transA),
+        b: flip(b, node.attributes.transB),
+      }];
+    }));
+  }
+
+  /** Values that are computed and kept, in order. */
+  get inOrder(): readonly BoundValue[] {
+    return this.#inOrder;
+  }
+
+  /** Whether a value is computed once and kept. */
+  isRoot(value: BoundValue): boolean {
+    return this.#roots.has(value.id);
+  }
+
+  /** How a value lies in memory; undefined if it does not. */
+  storageOf = (value: BoundValue): StorageType | undefined => {
+    const { source, dtype, id } = value;
+    if (source.kind === "input" || source.kind === "table") return dtype;
+    if (!this.#roots.has(id)) return undefined;
+    if (dtype !== "float32" || this.#precision !== "bfloat16") return dtype;
+    if (this.#copies.get(id) === value) return "bfloat16";
+    const isLarge = value.count > SMALL || nodeOf(value)?.op === "MatMul";
+    return isLarge && this.#feeds.has(id) && !this.#inFloat32.has(id) ? "bfloat16" : "float32";
+  };
+
+  /** Values in memory from which a root, or anything else, is computed directly. */
+  readsOf = (value: BoundValue): ReadonlySet<BoundValue> => {
+    const known = this.#reads.get(value.id);
+    if (known) return known;
+    const found = new Set<BoundValue>(), seen = new Set<number>();
+    const visit = (v: BoundValue, isTop: boolean): void => {
+      if (seen.has(v.id)) return;
+      seen.add(v.id);
+      const { source } = v as { source: BoundSource };
+      if (!isTop && this.storageOf(v)) {
+        found.add(v);
+        return;
+      }
+      if (source.kind === "node") for (const x of source.node.inputs) visit(x, false);
+    };
+    visit(value, true);
+    this.#reads.set(value.id, found);
+    return found;
+  };
+}
+
+/** More loads than this in one formula are cut. */
+const MOST_LOADS = 12;

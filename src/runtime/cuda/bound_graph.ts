@@ -171,7 +171,9 @@ class Binder {
   #reduce(op: string, x: BoundValue, axes: readonly number[]): BoundValue {
     const shape = x.shape.map((d, i) => axes.includes(i) ? 1 : d);
     const length = countOf(axes.map((i) => x.shape[i])), rows = x.count / length;
-    const isTrailing = x.shape.every((d, i) => d === 1 || axes.includes(i) || i < Math.min(...axes));
+    const isTrailing = x.shape.every((d, i) =>
+      d === 1 || axes.includes(i) || i < Math.min(...axes)
+    );
     const parts = [1024, 512, 256, 128, 64, 32].find((n) => length % n === 0);
     if (op !== "Prod" && isTrailing && length > LONG_ROW && rows < FEW_ROWS && parts) {
       const cut = this.#reshape(x, [rows * parts, length / parts]);
@@ -196,9 +198,7 @@ class Binder {
       dtype: v.dtype === "int64" ? "int32" as const : v.dtype,
       shape: v.shape.map(this.#size),
     }));
-    this.#lower(node, inputs, results).forEach((v, i) =>
-      this.#values.set(node.outputs[i].id, v)
-    );
+    this.#lower(node, inputs, results).forEach((v, i) => this.#values.set(node.outputs[i].id, v));
   }
 
   #lower(

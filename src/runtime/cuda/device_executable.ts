@@ -128,8 +128,11 @@ export class DeviceExecutable implements Executable {
 
   /** Run once. */
   async run(inputs: HostTensors, options: RunOptions = {}): Promise<HostTensors> {
-    return await this.execute(inputs, options, (prepared) =>
-      prepared.fetch(options.outputs ?? {}, this.#external));
+    return await this.execute(
+      inputs,
+      options,
+      (prepared) => prepared.fetch(options.outputs ?? {}, this.#external),
+    );
   }
 
   /** Free everything that is the program's own. */
@@ -143,4 +146,3 @@ export class DeviceExecutable implements Executable {
     this.#constants.clear();
   }
 }
-

@@ -8,7 +8,7 @@ import { KernelError } from "../../errors.ts";
 import type { BoundValue } from "./bound_graph.ts";
 import { type Coordinate, Coordinates, laneText, Position } from "./coordinates.ts";
 import { expressionOf, isElementwise, literal, REGISTER_TYPE } from "./expressions.ts";
-import { readMovement } from "./movements.ts";
+import { isTransparent, readMovement } from "./movements.ts";
 
 /** How a value is stored. */
 export type StorageType = "float32" | "bfloat16" | "int32" | "bool";
@@ -273,13 +273,16 @@ export class Emitter {
         if (member.loop === this.#loop || this.#isRowWide(position)) return member.text;
       }
     } else if (this.#pending.has(value.id)) throw new NotFusable();
+    const storage = member ? undefined : this.#storageOf(value);
+    // What is only seen through is known by what lies behind.
+    const isSeenThrough = source.kind === "node" && isTransparent(source.node.op);
+    if (isSeenThrough && !storage) return this.evaluate(value, position);
     const key = `${value.id}@${position.key}`;
     const found = this.#find(key);
     if (found) return found;
     const earlier = this.#earlier(key, position);
     if (earlier) return earlier;
     if (source.kind === "mask") return this.#mask(key, position, source);
-    const storage = member ? undefined : this.#storageOf(value);
     if (storage) return this.#load(key, value, position, storage);
     return this.evaluate(value, position);
   }
@@ -301,7 +304,7 @@ export class Emitter {
   /** A number with a name, for what is computed from it. */
   named(value: BoundValue, position: Position, text: string): string {
     return this.#assign(
-      `${value.id}@${position.key}!`,
+      `${value.id}@${position.key}`,
       position,
       REGISTER_TYPE[value.dtype],
       text,

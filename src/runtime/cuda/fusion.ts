@@ -4,7 +4,7 @@ import { NotFusable } from "./emitter.ts";
 import { type Fold, foldKernels, reductionOf } from "./fold_kernel.ts";
 import type { GeneratedKernel } from "./generated_kernel.ts";
 import { loopKernel } from "./loop_kernel.ts";
-import { type RowMember, rowKernel } from "./row_kernel.ts";
+import { rowKernel, type RowMember } from "./row_kernel.ts";
 import { isReduction, isRowReduction, type StoredValues } from "./stored_values.ts";
 
 /** How the members of a group are computed. */
@@ -161,9 +161,7 @@ export class Fusion {
     if (own.kind === "row") {
       const isRow = kind === "row" && rows === own.rows && columns === own.columns;
       const isLoop = kind === "loop" && d.members[0].count === own.rows * own.columns;
-      return isRow || isLoop
-        ? { kind: "row", rows: own.rows, columns: own.columns }
-        : undefined;
+      return isRow || isLoop ? { kind: "row", rows: own.rows, columns: own.columns } : undefined;
     }
     if (kind === "loop") {
       const isSame = d.members[0].count === value.count &&
@@ -198,8 +196,7 @@ export class Fusion {
     const isGone = new Set(
       group.kind === "loop" ? group.members.filter((v) => !isStored(v)).map((v) => v.id) : [],
     );
-    const storageOf = (v: BoundValue) =>
-      isGone.has(v.id) ? undefined : this.#values.storageOf(v);
+    const storageOf = (v: BoundValue) => isGone.has(v.id) ? undefined : this.#values.storageOf(v);
     const written = (value: BoundValue) => ({ value, storage: storageOf(value)! });
     if (group.kind === "fold") {
       const reads = group.members.flatMap((v) => [...readsOf(v)]);

@@ -23,7 +23,10 @@ function parametersOf(text: string): KernelParameter[] {
 /** A source of several kernels, and what to find in it. */
 export function sourceOf(
   steps: readonly KernelStep[],
-): { source: string; signatures: { name: string; parameters: KernelParameter[]; hasBarriers: boolean }[] } {
+): {
+  source: string;
+  signatures: { name: string; parameters: KernelParameter[]; hasBarriers: boolean }[];
+} {
   const texts = new Map(steps.map((s) => [s.text, s]));
   const signatures = [...texts.values()].map(({ text, hasBarriers }) => ({
     name: nameOf(text),

@@ -310,7 +310,9 @@ function accesses(step: Step): { reads: number[]; writes: number[] } {
     return { reads, writes: [step.c.slot] };
   }
   // Parameters that are written are those that are no const pointers.
-  const header = step.text.slice(0, step.text.indexOf("{")), reads: number[] = [], writes: number[] = [];
+  const header = step.text.slice(0, step.text.indexOf("{")),
+    reads: number[] = [],
+    writes: number[] = [];
   const types = header.slice(header.indexOf("NAME(") + 5).split(",");
   step.parameters.forEach((p, i) => {
     if (typeof p === "number") return;

@@ -96,6 +96,13 @@ function readGatherNd(e: Emitter, node: BoundNode, position: Position): string {
   );
 }
 
+const TRANSPARENT = new Set([
+  ...["Expand", "Gather", "GatherND", "Reshape", "Slice", "Split", "Tile", "Transpose"],
+]);
+
+/** Whether a number of the result is a number of an operand, whichever it is. */
+export const isTransparent = (op: string): boolean => TRANSPARENT.has(op);
+
 /**
  * The number at `position` of a result of `node`.
  *
@@ -148,9 +155,9 @@ export function readMovement(
       const last = position.rank - 1;
       const class_ = e.read(x, position.range(0, last));
       const [off, on] = attributes.values as readonly number[];
-      const text = `(${class_} == (int)${laneText(position.axis(last))} ? ${literal(on, "float32")} : ${
-        literal(off, "float32")
-      })`;
+      const text = `(${class_} == (int)${laneText(position.axis(last))} ? ${
+        literal(on, "float32")
+      } : ${literal(off, "float32")})`;
       return e.named(out, position, text);
     }
     case "Range": {

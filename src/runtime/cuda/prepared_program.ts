@@ -87,7 +87,9 @@ export class PreparedProgram {
     // What is not passing lies one after the other in one allocation.
     const own = slots.map((s) => {
       const isGiven = s.name !== undefined && this.#external.has(s.name);
-      return s.kind === "passing" || isGiven ? 0 : s.kind === "keys"
+      return s.kind === "passing" || isGiven
+        ? 0
+        : s.kind === "keys"
         ? 16 * this.#siteCount
         : Math.max(s.bytes, 16);
     });

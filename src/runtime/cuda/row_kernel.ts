@@ -158,7 +158,10 @@ class RowWriter {
     const isEven = rounds * threads * lanes === columns;
     for (let loop = 0; loop < count; loop++) {
       const rowStores = this.#rows(e, of(loop, "row"));
-      const head: string[] = [], inLanes: string[] = [], stores: string[] = [], after: string[] = [];
+      const head: string[] = [],
+        inLanes: string[] = [],
+        stores: string[] = [],
+        after: string[] = [];
       const known: { member: RowMember; name: string }[] = [];
       // In the order of the members: a column may read another one of this loop, and so may a reduction.
       for (const member of this.#members) {

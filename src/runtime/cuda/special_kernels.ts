@@ -96,7 +96,9 @@ function argument(node: BoundNode, { inputs, outputs }: SpecialContext): Step[] 
 
 function topK(node: BoundNode, { inputs, outputs }: SpecialContext): Step[] {
   const [x] = node.inputs, storage = inputs[0].storage;
-  const size = x.shape.at(-1)!, k = node.outputs[0].shape.at(-1)!, rows = k ? node.outputs[0].count / k : 0;
+  const size = x.shape.at(-1)!,
+    k = node.outputs[0].shape.at(-1)!,
+    rows = k ? node.outputs[0].count / k : 0;
   if (!rows) return [];
   return [kernel(node.op, {
     parameters: [

@@ -20,8 +20,7 @@ const nodeOf = (v: BoundValue): BoundNode | undefined =>
   v.source.kind === "node" ? v.source.node : undefined;
 
 /** Whether a value is the result of a reduction. */
-export const isReduction = (v: BoundValue): boolean =>
-  nodeOf(v)?.op.startsWith("Reduce") ?? false;
+export const isReduction = (v: BoundValue): boolean => nodeOf(v)?.op.startsWith("Reduce") ?? false;
 
 /** Whether the axes of a reduction are the last ones. */
 export function isRowReduction(v: BoundValue): boolean {
@@ -124,7 +123,9 @@ export class StoredValues {
     for (const node of graph.nodes) {
       for (const v of node.outputs) {
         if (node.op === "MatMul") this.#keep(v);
-        if (!isElementwise(node.op) && !["Gather", "GatherND", "Concat"].includes(node.op)) continue;
+        if (!isElementwise(node.op) && !["Gather", "GatherND", "Concat"].includes(node.op)) {
+          continue;
+        }
         const cost = costOf(v);
         const isShared = (users.get(v.id)?.size ?? 0) > 1;
         if (isShared && (cost.isSlow || cost.loads.size > 1) || cost.loads.size > MOST_LOADS) {
@@ -138,7 +139,7 @@ export class StoredValues {
   #findFeeds(graph: BoundGraph): void {
     for (const node of graph.nodes.toReversed()) {
       const feeds = node.op === "MatMul" || node.outputs.some((v) => this.#feeds.has(v.id));
-      if (feeds) for (const v of node.inputs) this.#feeds.add(v.id);
+      if (feeds) { for (const v of node.inputs) this.#feeds.add(v.id); }
     }
   }
 
@@ -247,7 +248,7 @@ export class StoredValues {
         found.add(v);
         return;
       }
-      if (source.kind === "node") for (const x of source.node.inputs) visit(x, false);
+      if (source.kind === "node") { for (const x of source.node.inputs) visit(x, false); }
     };
     visit(value, true);
     this.#reads.set(value.id, found);

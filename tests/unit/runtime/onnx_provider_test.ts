@@ -27,19 +27,21 @@ testUnusable(
   "a provider that can't be used is said once, and the cpu computes",
   async (provider, { reason }) => {
     const seen: unknown[] = [];
-    const warnings = await warningsOf(async () => {
+    const warnings = await warningsOf(async (soFar) => {
+      // The worker first: what it notices has to be said out here.
       for (
-        const e of [
-          await workerExecutor({ provider }).compile(square),
-          await onnxExecutor({ provider }).compile(square),
-          await openOnnx(model, { provider }),
+        const open of [
+          () => workerExecutor({ provider }).compile(square),
+          () => onnxExecutor({ provider }).compile(square),
+          () => openOnnx(model, { provider }),
         ]
       ) {
-        seen.push(e.provider, ...(await e.run({ x })).y.data);
+        const e = await open();
+        seen.push(e.provider, ...(await e.run({ x })).y.data, soFar.length);
         await e.dispose();
       }
     });
-    assertEquals(seen, ["cpu", 4, 9, "cpu", 4, 9, "cpu", 4, 9]);
+    assertEquals(seen, ["cpu", 4, 9, 1, "cpu", 4, 9, 1, "cpu", 4, 9, 1]);
     assertEquals(warnings, [
       `provider ${provider} is not available here (${reason}); running on cpu`,
     ]);

@@ -30,11 +30,13 @@ export function testUnusable(
 }
 
 /** What is written to the console as a warning meanwhile. */
-export async function warningsOf(body: () => Promise<void>): Promise<string[]> {
+export async function warningsOf(
+  body: (soFar: readonly string[]) => Promise<void>,
+): Promise<string[]> {
   const { warn } = console, lines: string[] = [];
   console.warn = (...words: unknown[]) => void lines.push(words.join(" "));
   try {
-    await body();
+    await body(lines);
   } finally {
     console.warn = warn;
   }

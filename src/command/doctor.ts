@@ -11,7 +11,7 @@ import {
   checkWasm,
   type Finding,
 } from "./doctor_checks.ts";
-import { checkExecutors } from "./doctor_executors.ts";
+import { checkExecutors, checkProviders } from "./doctor_executors.ts";
 import { type Styles, stylesFor } from "./io.ts";
 
 /** All findings, in the order in which they are shown. */
@@ -23,6 +23,7 @@ async function examine(): Promise<Finding[]> {
     checkWasm(),
     await checkSqlite(),
     ...await checkExecutors(),
+    ...await checkProviders(),
     await checkGpu(),
     checkDisk(),
     await checkJupyter(),
@@ -44,7 +45,8 @@ export function findingsTable(findings: readonly Finding[], styles: Styles): str
 export const doctor: Command = {
   name: "doctor",
   summary: "say what this machine can do, and why not the rest",
-  details: "Runs a small program on every executor and looks for all that the commands use. Exit " +
+  details:
+    "Runs a small program on every executor and every provider of ONNX Runtime, and looks for all that the commands use. Exit " +
     "code 1 means that something is missing that commands need.",
   takesConfig: false,
   flags: [{ name: "json", description: "Write the findings as JSON." }],

@@ -117,7 +117,7 @@ export async function checkGpu(): Promise<Finding> {
     name: "GPU",
     status: "missing",
     detail: driver
-      ? `an NVIDIA driver (${driver}) is there, but this version computes on the CPU`
+      ? `an NVIDIA driver (${driver}) is there, but this version computes on the CPU unless a provider is chosen`
       : "no NVIDIA driver; this version computes on the CPU",
     remedy: "nothing to do: all commands run without one",
     isNeeded: false,

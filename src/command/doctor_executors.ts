@@ -1,4 +1,4 @@
-/** Does each executor run a program, and does it get it right? @module */
+/** Does each executor, and each provider of ONNX Runtime, run a program, and does it get it right? @module */
 import type { Program } from "../graph/mod.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
 import type { Finding } from "./doctor_checks.ts";
@@ -66,6 +66,25 @@ export async function checkExecutors(): Promise<Finding[]> {
         isNeeded,
       });
     }
+  }
+  return findings;
+}
+
+/** What the executors onnx and onnx-worker can compute on. */
+export async function checkProviders(): Promise<Finding[]> {
+  const runtime = await import("../runtime/mod.ts").catch(() => undefined);
+  if (!runtime) return []; // the executors' findings say why
+  const { ONNX_PROVIDERS, providerProblem } = runtime;
+  const findings: Finding[] = [];
+  for (const provider of ONNX_PROVIDERS) {
+    const problem = await providerProblem(provider);
+    findings.push({
+      name: `Provider ${provider}`,
+      status: problem ? "missing" : "ok",
+      detail: problem?.reason ?? `device.provider=${provider} can be used`,
+      remedy: problem?.remedy,
+      isNeeded: provider === "cpu",
+    });
   }
   return findings;
 }

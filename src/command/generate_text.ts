@@ -8,6 +8,7 @@ import {
   numberOf,
   refuseTogether,
 } from "./_model_flags.ts";
+import { providerFlags, providerOf } from "./_provider_flags.ts";
 import type { Command } from "./command.ts";
 
 /** The command. */
@@ -27,6 +28,7 @@ export const generateText: Command = {
       value: "precision",
       description: "--model is an exported folder: float32, float16 or int8.",
     },
+    ...providerFlags,
     { name: "chat", description: "The prompt is a message to a chat model." },
     { name: "system", value: "text", description: "What a chat model is told first." },
     { name: "max-tokens", value: "n", description: "Most tokens to write; 128 by default." },
@@ -101,15 +103,16 @@ export const generateText: Command = {
       refuseTogether(flags, [...chosen, "greedy"], "--beams searches, it does not choose");
     }
     if (flags.greedy) refuseTogether(flags, chosen, "--greedy takes the likeliest token");
+    const provider = providerOf(flags);
     const { openExportedLanguageModel, openLanguageModel } = await import(
       "../recipe/language_model.ts"
     );
+    const { onnxExecutor } = await import("../runtime/mod.ts");
     const loading = performance.now();
     await using model = precision
-      ? await openExportedLanguageModel(source, {
-        precision,
-      })
+      ? await openExportedLanguageModel(source, { precision, ...provider })
       : await openLanguageModel(source, {
+        executor: onnxExecutor(provider),
         hub: hubOf({ flags, io }),
         adapter: flags.adapter as string | undefined,
         useDefaults: flags["no-defaults"] !== true,

@@ -1,6 +1,7 @@
 /** `retrieve`: ask a trained index. @module */
 import { UsageError } from "../errors.ts";
 import type { Command } from "./command.ts";
+import { providerFlags, providerOf } from "./_provider_flags.ts";
 import { snippet } from "./_snippet.ts";
 
 /** The command. */
@@ -15,6 +16,7 @@ export const retrieve: Command = {
   flags: [
     { name: "run", value: "folder", description: "Run to ask; by default the latest trained one." },
     { name: "top", value: "n", description: "Documents to show; 5 by default." },
+    ...providerFlags,
     { name: "json", description: "Write the answer as JSON." },
   ],
   examples: [
@@ -32,10 +34,12 @@ export const retrieve: Command = {
     if (!Number.isSafeInteger(top) || top < 1 || top > 1000) {
       throw new UsageError(`Cannot show ${flags.top} documents: --top takes 1 to 1000`);
     }
+    const onnx = providerOf(flags);
     const { findTrainedRun, openIndex } = await import("../recipe/open_index.ts");
     const run = await findTrainedRun(flags.run as string | undefined);
     const loading = performance.now();
-    await using index = await openIndex(run, { beam: Math.max(10, top), atLeast: top });
+    await using index = await openIndex(run, { beam: Math.max(10, top), atLeast: top, onnx });
+    const { provider } = index.searcher;
     await index.search(question); // the first run of a graph allocates
     const began = performance.now();
     const { documents, droppedMass } = await index.search(question);
@@ -44,7 +48,13 @@ export const retrieve: Command = {
       { rank: i + 1, docId, title, text, probability, logProb }
     ));
     if (flags.json) {
-      io.out(JSON.stringify({ question, milliseconds, droppedMass, documents: found }, null, 2));
+      io.out(
+        JSON.stringify(
+          { question, provider, milliseconds, droppedMass, documents: found },
+          null,
+          2,
+        ),
+      );
       return;
     }
     for (const { rank, docId, title, text, probability } of found) {
@@ -57,7 +67,8 @@ export const retrieve: Command = {
       `${milliseconds.toFixed(1)} ms for this question (${
         (began - loading).toFixed(0)
       } ms to load ` +
-        `${index.source === "export" ? "the exported graph" : "the model"} of ${run.path})`,
+        `${index.source === "export" ? "the exported graph" : "the model"} of ${run.path}` +
+        `${provider === "cpu" ? "" : ` on ${provider}`})`,
     );
   },
 };

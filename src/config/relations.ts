@@ -111,6 +111,13 @@ const relations: readonly Relation[] = [
         : undefined,
   },
   {
+    reads: ["device.provider", "device.executor"],
+    problem: ({ device }) =>
+      device.provider !== "cpu" && !device.executor.startsWith("onnx")
+        ? `must be cpu for device.executor=${device.executor}: providers belong to onnx and onnx-worker`
+        : undefined,
+  },
+  {
     reads: ["training.mix"],
     problem: ({ training }) =>
       Object.values(training.mix).every((ratio) => ratio === 0)

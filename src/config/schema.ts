@@ -594,6 +594,17 @@ const device = section("What the programs run on.", {
     "onnx",
   ),
   threads: optionalWhole("Threads of one operator; null means all cores.", { min: 1, max: 1024 }),
+  provider: choice(
+    "What computes for the executors onnx and onnx-worker: ONNX Runtime's provider cpu, cuda or webgpu. " +
+      "doctor says which can be used.",
+    ["cpu", "cuda", "webgpu"],
+    "cpu",
+  ),
+  provider_fallback: choice(
+    "If the provider can't be used: cpu says so and computes there; error stops.",
+    ["cpu", "error"],
+    "cpu",
+  ),
 });
 
 const output = section("Where results go.", {

@@ -486,6 +486,13 @@ export interface DeviceConfig {
   readonly executor: "onnx" | "onnx-worker" | "wasm" | "cpu";
   /** Threads of one operator; null means all cores. Default: null. */
   readonly threads: number | null;
+  /**
+   * What computes for the executors onnx and onnx-worker: ONNX Runtime's provider cpu, cuda or
+   * webgpu. doctor says which can be used. Default: cpu.
+   */
+  readonly provider: "cpu" | "cuda" | "webgpu";
+  /** If the provider can't be used: cpu says so and computes there; error stops. Default: cpu. */
+  readonly provider_fallback: "cpu" | "error";
 }
 
 /** Where results go. */

@@ -223,7 +223,7 @@ export async function openLanguageModel(
  * An exported folder with its tokenizer, ready to write.
  *
  * @param folder A folder of `exportModel`, or one in the same layout
- * @param options Precision and threads
+ * @param options Precision, threads and provider
  * @throws {DataError} If a file is missing or broken
  */
 export async function openExportedLanguageModel(

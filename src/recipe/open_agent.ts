@@ -14,7 +14,7 @@ import { type Document, DocumentStore, isThere } from "../data/mod.ts";
 import { CheckpointError, ConfigError, DataError } from "../errors.ts";
 import { type LoadedModel, loadModel } from "../hub/mod.ts";
 import { isDecoder } from "../model/mod.ts";
-import { executorOf } from "./executor_of.ts";
+import { executorOf, onnxOptionsOf } from "./executor_of.ts";
 import { environmentOf, prepareRetriever } from "./prepare_agent.ts";
 import { latestRun, openRunFolder, type RunFolder, type RunLocation } from "./run_folder.ts";
 import { AGENT_FILES } from "./agent_files.ts";
@@ -197,6 +197,7 @@ export async function openAgent(
   const executor = executorOf(config.device);
   const prepared = await prepareRetriever(config.agent, documents, {
     executor,
+    onnx: onnxOptionsOf(config.device),
     top,
     own: run.path,
   });

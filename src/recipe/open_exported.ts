@@ -4,15 +4,13 @@ import { DataError } from "../errors.ts";
 import { exportedDecoder, exportedSeq2Seq, type SequenceModel } from "../generate/mod.ts";
 import { isFile, needJsonFile } from "../hub/mod.ts";
 import { longestText, parseModelConfig } from "../model/mod.ts";
-import { type Executable, openOnnx } from "../runtime/mod.ts";
+import { type Executable, type OnnxExecutorOptions, openOnnx } from "../runtime/mod.ts";
 import { type ExportPrecision, PRECISION_SUFFIX } from "./export_model.ts";
 
 /** Choices of {@linkcode openExported}. */
-export interface OpenExportedOptions {
+export interface OpenExportedOptions extends OnnxExecutorOptions {
   /** Which of the exported precisions. Default `"float32"`. */
   readonly precision?: ExportPrecision;
-  /** Threads of one operator. Default: all cores. */
-  readonly threads?: number;
 }
 
 /**
@@ -20,16 +18,17 @@ export interface OpenExportedOptions {
  * or the Hub, as long as its files take float32 and integers.
  *
  * @param folder Holds `config.json` and `onnx/`
- * @param options Precision and threads
+ * @param options Precision, threads and provider
  * @throws {DataError} If a file is missing or no JSON
  * @throws {ConfigError} If the model is of no family this project has
- * @throws {KernelError} If ONNX Runtime can't open a file
+ * @throws {KernelError} If ONNX Runtime can't open a file, or can't on its provider and nothing may take
+ *   its place
  */
 export async function openExported(
   folder: string,
   options: OpenExportedOptions = {},
 ): Promise<SequenceModel> {
-  const { precision = "float32", threads } = options;
+  const { precision = "float32", ...onnx } = options;
   const config = parseModelConfig(await needJsonFile(join(folder, "config.json")));
   const open = async (name: string): Promise<Executable> => {
     const path = join(folder, "onnx", `${name}${PRECISION_SUFFIX[precision]}.onnx`);
@@ -39,7 +38,7 @@ export async function openExported(
         `Cannot open ${path}: there is no such file. The export has ${there.join(", ") || "none"}`,
       );
     }
-    return await openOnnx(path, { threads });
+    return await openOnnx(path, onnx);
   };
   const { vocabSize, headWidth } = config;
   if (config.family !== "t5") {

@@ -4,7 +4,7 @@ import { DocumentStore, type StoredDocument } from "../data/mod.ts";
 import { docidsFromJson } from "../docid/mod.ts";
 import { CheckpointError } from "../errors.ts";
 import { DocidSearcher, searchProgram } from "../retriever/mod.ts";
-import { type Executor, onnxExecutor, openOnnx } from "../runtime/mod.ts";
+import { type Executor, onnxExecutor, type OnnxExecutorOptions, openOnnx } from "../runtime/mod.ts";
 import { IndexReader } from "./_index_reader.ts";
 import { EXPORT_FILES, SEARCH_BEAM } from "./export_index.ts";
 import { INDEX_FILES, loadIndex, parametersOf } from "./index_folder.ts";
@@ -55,8 +55,10 @@ export interface OpenIndexOptions {
   readonly beam?: number;
   /** An export that returns fewer documents than this is passed over. Default 1. */
   readonly atLeast?: number;
-  /** What runs the model. Default: ONNX Runtime in this thread. */
+  /** What runs the model. Default: ONNX Runtime in this thread, with the choices of `onnx`. */
   readonly executor?: Executor;
+  /** Threads and provider of an export. Default: all cores, cpu. */
+  readonly onnx?: OnnxExecutorOptions;
   /** `"model"` ignores an export. Default: the export, if there is one of this model. */
   readonly source?: "model";
 }
@@ -109,7 +111,7 @@ export async function openIndex(
   let searcher: DocidSearcher;
   try {
     searcher = useExport
-      ? await searcherOfExport(folder)
+      ? await searcherOfExport(folder, options.onnx)
       : await searcherOfModel(run.file(RUN_FILES.model), options);
   } catch (error) {
     documents.close();
@@ -172,9 +174,15 @@ async function documentsOf(run: RunFolder): Promise<DocumentStore> {
 /**
  * A searcher over the files that `export` writes.
  *
+ * @param folder The folder
+ * @param options Threads, and which provider computes
  * @throws {CheckpointError} If a file is missing or broken
+ * @throws {KernelError} If the provider can't be used and nothing may take its place
  */
-export async function searcherOfExport(folder: string): Promise<DocidSearcher> {
+export async function searcherOfExport(
+  folder: string,
+  options: OnnxExecutorOptions = {},
+): Promise<DocidSearcher> {
   const reader = exportReader(folder);
   const tokenizerConfig = await reader.readObject(EXPORT_FILES.tokenizerConfig, (json) => json);
   const tokenizer = await reader.readObject(
@@ -182,7 +190,7 @@ export async function searcherOfExport(folder: string): Promise<DocidSearcher> {
     (json) => loadTokenizer(json, tokenizerConfig),
   );
   return new DocidSearcher({
-    executable: await openOnnx(join(folder, EXPORT_FILES.search)),
+    executable: await openOnnx(join(folder, EXPORT_FILES.search), options),
     encode: (text) => tokenizer.encode(text),
     padId: tokenizer.padId ?? 0,
   });
@@ -197,9 +205,9 @@ export async function searcherOfExport(folder: string): Promise<DocidSearcher> {
  */
 export async function searcherOfModel(
   folder: string,
-  options: Pick<OpenIndexOptions, "beam" | "executor"> = {},
+  options: Pick<OpenIndexOptions, "beam" | "executor" | "onnx"> = {},
 ): Promise<DocidSearcher> {
-  const { beam = 10, executor = onnxExecutor() } = options;
+  const { beam = 10, executor = onnxExecutor(options.onnx) } = options;
   const index = await loadIndex(folder), { scorer, trie, specs, tokenizer } = index;
   const program = searchProgram(scorer, trie, { beam, params: specs });
   return new DocidSearcher({

@@ -27,7 +27,8 @@ import {
   parseModelConfig,
   resizeVocabulary,
 } from "../model/mod.ts";
-import type { Executor } from "../runtime/mod.ts";
+import type { Executor, OnnxExecutorOptions } from "../runtime/mod.ts";
+import { onnxOptionsOf } from "./executor_of.ts";
 import { addTokens, loadTokenizer, type Tokenizer, trainBpe } from "../text/mod.ts";
 import { loadDataset, worldOf } from "./load_dataset.ts";
 import { findTrainedRun, openIndex } from "./open_index.ts";
@@ -143,6 +144,8 @@ export interface PreparedRetriever extends AsyncDisposable {
 export interface RetrieverOptions {
   /** What runs an index. */
   readonly executor?: Executor;
+  /** Threads and provider of an exported one. Default: all cores, cpu. */
+  readonly onnx?: OnnxExecutorOptions;
   /** Documents that a retrieval may return. Default 1. */
   readonly top?: number;
   /** The run that `agent.retriever=own` means. */
@@ -165,8 +168,8 @@ export async function prepareRetriever(
   let dispose = async (): Promise<void> => {};
   const openRunIndex = async (path: string): Promise<DocumentRetriever> => {
     const run = await findTrainedRun(path);
-    const { top = 1, executor } = options;
-    const opened = await openIndex(run, { beam: Math.max(10, top), executor });
+    const { top = 1, executor, onnx } = options;
+    const opened = await openIndex(run, { beam: Math.max(10, top), executor, onnx });
     dispose = async () => await opened[Symbol.asyncDispose]();
     if (opened.documents.fingerprint !== corpusFingerprint(documents)) {
       await dispose();
@@ -290,7 +293,10 @@ export async function prepareAgent(
   }
   const prepared = options.retriever
     ? noiseAround(options.retriever, agent.noise, data.documents.length)
-    : await prepareRetriever(agent, data.documents, options);
+    : await prepareRetriever(agent, data.documents, {
+      executor: options.executor,
+      onnx: onnxOptionsOf(config.device),
+    });
   const environment = environmentOf(config, start.tokenizer, data.documents, prepared.retriever);
   const { protocol } = environment;
   const { closed_share: closedShare, distractor_share: distractorShare } = agent.warm_start;

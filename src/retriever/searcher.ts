@@ -46,6 +46,11 @@ export class DocidSearcher {
     this.#options = options;
   }
 
+  /** Provider of ONNX Runtime that the graph was opened on, where ONNX Runtime runs it. */
+  get provider(): Executable["provider"] {
+    return this.#options.executable.provider;
+  }
+
   /**
    * Search for every text. Texts of similar length are searched together, so little is padded.
    *

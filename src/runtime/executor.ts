@@ -2,6 +2,7 @@
 import type { Program } from "../graph/program.ts";
 import type { DType, HostTensor } from "../tensor/host_tensor.ts";
 import type { RandomKey } from "../tensor/random.ts";
+import type { OnnxProvider } from "./onnx_provider.ts";
 
 /** Tensors by name. */
 export type HostTensors = Record<string, HostTensor>;
@@ -30,6 +31,12 @@ export interface Executable {
   readonly inputs: Readonly<Record<string, DType>>;
   /** Names of the outputs. */
   readonly outputs: readonly string[];
+  /**
+   * Provider of ONNX Runtime that its session was opened on, which is not the chosen one where that
+   * couldn't be used. Operators that it lacks are computed by the cpu, and ONNX Runtime does not tell
+   * JavaScript which. Absent where ONNX Runtime is not at work.
+   */
+  readonly provider?: OnnxProvider;
   /** Run once. Missing, unknown or misshapen inputs are a `ShapeError` that names them. */
   run(inputs: HostTensors, options?: RunOptions): Promise<HostTensors>;
   /** Free everything. Running afterwards is an error. */

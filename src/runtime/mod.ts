@@ -15,6 +15,13 @@ export type { EagerBackend } from "./eager_backend.ts";
 export { eagerExecutor } from "./eager_executor.ts";
 export { onnxExecutor, type OnnxExecutorOptions, openOnnx } from "./onnx_executor.ts";
 export {
+  ONNX_PROVIDERS,
+  type OnnxProvider,
+  type ProviderOptions,
+  type ProviderProblem,
+  providerProblem,
+} from "./onnx_provider.ts";
+export {
   Optimizer,
   type OptimizerOptions,
   type OptimizerStepOptions,

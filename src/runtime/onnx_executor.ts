@@ -2,11 +2,12 @@
 import { KernelError } from "../errors.ts";
 import { type Program, toOnnx } from "../graph/mod.ts";
 import type { CompileOptions, Executable, Executor } from "./executor.ts";
+import { type ProviderOptions, showOnce } from "./onnx_provider.ts";
 import { createSession, OnnxExecutable, signatureOf } from "./onnx_session.ts";
 import { recordProgram } from "./record_program.ts";
 
 /** Choices of an executor, for all its programs. */
-export interface OnnxExecutorOptions {
+export interface OnnxExecutorOptions extends ProviderOptions {
   /** Threads of one operator, unless a compilation says otherwise. Default: all cores. */
   threads?: number;
 }
@@ -41,7 +42,9 @@ export function onnxExecutor(options: OnnxExecutorOptions = {}): Executor {
       const model = toOnnx(recording, { constants: compileOptions.constants });
       const threads = compileOptions.threads ?? options.threads;
       try {
-        return new OnnxExecutable(await createSession(model, { threads }), signature);
+        const session = await createSession(model, { ...options, threads });
+        showOnce(session.note);
+        return new OnnxExecutable(session, signature);
       } catch (cause) {
         throw new KernelError(
           `Cannot prepare ${program.name} for ONNX Runtime: ${(cause as Error).message}`,
@@ -56,9 +59,9 @@ export function onnxExecutor(options: OnnxExecutorOptions = {}): Executor {
  * A model that already is ONNX, ready to run in this thread: the serving side of an export.
  *
  * @param source Path of a `.onnx` file (its data file is found beside it), or its content
- * @param options Threads
+ * @param options Threads, and which provider computes
  * @throws {KernelError} If it cannot be read, or has inputs of an element type other than float32,
- *   int32 and bool
+ *   int32 and bool; or if its provider can't be used and nothing may take its place
  */
 export async function openOnnx(
   source: string | Uint8Array,
@@ -71,5 +74,6 @@ export async function openOnnx(
   } catch (cause) {
     throw new KernelError(`Cannot open ${name}: ${(cause as Error).message}`, { cause });
   }
-  return new OnnxExecutable(session, signatureOf(session, name));
+  showOnce(session.note);
+  return new OnnxExecutable(session, signatureOf(session.opened, name));
 }

@@ -4,10 +4,16 @@ import { DeepragError, KernelError } from "../errors.ts";
 import type { OnnxModel, SizeExpr } from "../graph/mod.ts";
 import type { DType, HostTensor } from "../tensor/host_tensor.ts";
 import type { Executable, HostTensors, RunOptions } from "./executor.ts";
+import {
+  type OnnxProvider,
+  type OnProvider,
+  openOnProvider,
+  type ProviderOptions,
+} from "./onnx_provider.ts";
 import { bindSizes, checkOutputs, MaskFiller, type Signature } from "./signature.ts";
 
 /** Choices of a session. */
-export interface OnnxSessionOptions {
+export interface OnnxSessionOptions extends ProviderOptions {
   /** Threads of one operator. Default: all cores. */
   threads?: number;
 }
@@ -15,22 +21,30 @@ export interface OnnxSessionOptions {
 /**
  * A model as a session: memory patterns off (they cost 30 % memory and stall when sizes change), the
  * arena on, one operator at a time.
+ *
+ * @throws {KernelError} If the provider can't be used and nothing may take its place
  */
 export async function createSession(
   source: Pick<OnnxModel, "model" | "externalData"> | string,
   options: OnnxSessionOptions = {},
-): Promise<ort.InferenceSession> {
-  const sessionOptions: ort.InferenceSession.SessionOptions = {
+): Promise<OnProvider<ort.InferenceSession>> {
+  const sessionOptions = (provider: OnnxProvider): ort.InferenceSession.SessionOptions => ({
+    executionProviders: [provider],
     intraOpNumThreads: options.threads ?? navigator.hardwareConcurrency,
     interOpNumThreads: 1,
     executionMode: "sequential",
     enableMemPattern: false,
     enableCpuMemArena: true,
     logSeverityLevel: 4, // what goes wrong is thrown
-  };
-  if (typeof source === "string") return await ort.InferenceSession.create(source, sessionOptions);
+  });
+  const create = (from: string | Uint8Array): Promise<OnProvider<ort.InferenceSession>> =>
+    openOnProvider(
+      (provider) => ort.InferenceSession.create(from as string, sessionOptions(provider)),
+      options,
+    );
+  if (typeof source === "string") return await create(source);
   const { model, externalData } = source;
-  if (!externalData) return await ort.InferenceSession.create(model, sessionOptions);
+  if (!externalData) return await create(model);
   // A data file is found beside its model only, so both have to be files.
   const folder = await Deno.makeTempDir({ prefix: "deeprag-" });
   try {
@@ -43,7 +57,7 @@ export async function createSession(
     } finally {
       file.close();
     }
-    return await ort.InferenceSession.create(`${folder}/model.onnx`, sessionOptions);
+    return await create(`${folder}/model.onnx`);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -131,20 +145,40 @@ function fromOrt(name: string, { type, data, dims }: ort.Tensor): HostTensor {
   return { dtype: "int32", data: out, shape: dims };
 }
 
+/**
+ * ONNX Runtime 1.30 ends the process where its WebGPU provider multiplies matrices with nothing between
+ * them, [M, 0] · [0, N]: a decoder's first step, whose cache is empty, does.
+ */
+function refuseEmpty(name: string, inputs: HostTensors): void {
+  const empty = Object.entries(inputs).find(([, { data }]) => data.length === 0);
+  if (!empty) return;
+  throw new KernelError(
+    `Cannot run ${name} on the provider webgpu: its input ${empty[0]} is empty, [${
+      empty[1].shape.join(", ")
+    }], which can crash ONNX Runtime there. Choose the provider cpu`,
+  );
+}
+
 /** An {@linkcode Executable} over a session. Outputs that the caller has buffers for are written there. */
 export class OnnxExecutable implements Executable {
   /** Inputs still to be fed: name to element type. */
   readonly inputs: Readonly<Record<string, DType>>;
   /** Names of the outputs. */
   readonly outputs: readonly string[];
+  /** The provider its session was opened on. */
+  readonly provider: OnnxProvider;
   readonly #signature: Signature;
   readonly #masks: MaskFiller;
   readonly #int64: ReadonlySet<string>;
   #session: ort.InferenceSession | undefined;
 
-  /** An executable that owns `session`. */
-  constructor(session: ort.InferenceSession, signature: Signature | FileSignature) {
-    this.#session = session;
+  /** An executable that owns the session. */
+  constructor(
+    { opened, provider }: OnProvider<ort.InferenceSession>,
+    signature: Signature | FileSignature,
+  ) {
+    this.#session = opened;
+    this.provider = provider;
     this.#int64 = "int64" in signature ? signature.int64 : new Set();
     this.#signature = signature;
     this.#masks = new MaskFiller(signature);
@@ -160,6 +194,7 @@ export class OnnxExecutable implements Executable {
     if (!session) throw new DeepragError(`Cannot run ${name}: it was disposed`);
     const { outputs: buffers = {}, random } = options;
     const sizes = bindSizes(this.#signature, inputs);
+    if (this.provider === "webgpu") refuseEmpty(name, inputs);
     checkOutputs(this.#signature, buffers, sizes);
     const masks = this.#masks.fill(sizes, random);
     const feeds: Record<string, ort.Tensor> = {};

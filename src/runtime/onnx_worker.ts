@@ -1,7 +1,12 @@
 /** The worker of {@linkcode "./worker_executor.ts".workerExecutor}: one session, one run at a time. @module */
 import { createSession, OnnxExecutable } from "./onnx_session.ts";
-import type { HostTensors } from "./executor.ts";
-import { copyTensors, memoryOf, type WorkerReply, type WorkerRequest } from "./worker_protocol.ts";
+import {
+  copyTensors,
+  memoryOf,
+  type WorkerDone,
+  type WorkerReply,
+  type WorkerRequest,
+} from "./worker_protocol.ts";
 
 /** The part of a worker's global scope that is used here. */
 interface WorkerScope {
@@ -12,19 +17,22 @@ interface WorkerScope {
 const scope = globalThis as unknown as WorkerScope;
 let executable: OnnxExecutable | undefined;
 
-async function answer(request: WorkerRequest): Promise<HostTensors> {
+async function answer(request: WorkerRequest): Promise<WorkerDone> {
   switch (request.kind) {
     case "open": {
-      const { model, signature, threads } = request;
-      executable = new OnnxExecutable(await createSession(model, { threads }), signature);
-      return {};
+      const { model, signature, options } = request;
+      const session = await createSession(model, options), { provider, note } = session;
+      executable = new OnnxExecutable(session, signature);
+      return { kind: "done", outputs: {}, session: { provider, note } };
     }
-    case "run":
+    case "run": {
+      const outputs = await executable!.run(request.inputs, { random: request.random });
       // The runtime's own memory cannot change hands, so the results are copied once.
-      return copyTensors(await executable!.run(request.inputs, { random: request.random }));
+      return { kind: "done", outputs: copyTensors(outputs) };
+    }
     case "close":
       await executable?.dispose();
-      return {};
+      return { kind: "done", outputs: {} };
   }
 }
 
@@ -33,8 +41,8 @@ let previous: Promise<void> = Promise.resolve();
 scope.onmessage = ({ data }) => {
   previous = previous.then(async () => {
     try {
-      const outputs = await answer(data);
-      scope.postMessage({ kind: "done", outputs }, memoryOf(outputs));
+      const done = await answer(data);
+      scope.postMessage(done, memoryOf(done.outputs));
     } catch (error) {
       const { name, message } = error as Error;
       scope.postMessage({ kind: "failed", errorName: name, message }, []);

@@ -4,18 +4,27 @@ import { type Program, toOnnx } from "../graph/mod.ts";
 import type { DType } from "../tensor/host_tensor.ts";
 import type { CompileOptions, Executable, Executor, HostTensors, RunOptions } from "./executor.ts";
 import type { OnnxExecutorOptions } from "./onnx_executor.ts";
+import { type OnnxProvider, showOnce } from "./onnx_provider.ts";
 import { recordProgram } from "./record_program.ts";
 import { bindSizes, checkOutputs, requireRandom, type Signature } from "./signature.ts";
-import { copyTensors, memoryOf, type WorkerReply, type WorkerRequest } from "./worker_protocol.ts";
+import {
+  copyTensors,
+  memoryOf,
+  type WorkerDone,
+  type WorkerReply,
+  type WorkerRequest,
+} from "./worker_protocol.ts";
 
 interface Waiting {
-  resolve: (outputs: HostTensors) => void;
+  resolve: (done: WorkerDone) => void;
   reject: (error: Error) => void;
 }
 
 class WorkerExecutable implements Executable {
   readonly inputs: Readonly<Record<string, DType>>;
   readonly outputs: readonly string[];
+  /** Known once the worker has opened its session. */
+  provider: OnnxProvider | undefined;
   readonly #signature: Signature;
   readonly #worker: Worker;
   readonly #waiting: Waiting[] = [];
@@ -33,7 +42,7 @@ class WorkerExecutable implements Executable {
     });
     this.#worker.onmessage = ({ data }: MessageEvent<WorkerReply>) => {
       const { resolve, reject } = this.#waiting.shift()!;
-      if (data.kind === "done") resolve(data.outputs);
+      if (data.kind === "done") resolve(data);
       else {
         const Class = data.errorName === "KernelError" ? KernelError : DeepragError;
         reject(new Class(data.message));
@@ -47,8 +56,8 @@ class WorkerExecutable implements Executable {
     };
   }
 
-  #ask(request: WorkerRequest, transfer: Transferable[] = []): Promise<HostTensors> {
-    const { promise, resolve, reject } = Promise.withResolvers<HostTensors>();
+  #ask(request: WorkerRequest, transfer: Transferable[] = []): Promise<WorkerDone> {
+    const { promise, resolve, reject } = Promise.withResolvers<WorkerDone>();
     this.#waiting.push({ resolve, reject });
     this.#worker.postMessage(request, transfer);
     return promise;
@@ -57,7 +66,9 @@ class WorkerExecutable implements Executable {
   /** Send the model and wait until its session stands. */
   async open(request: WorkerRequest & { kind: "open" }): Promise<void> {
     try {
-      await this.#ask(request);
+      const { session } = await this.#ask(request);
+      this.provider = session?.provider;
+      showOnce(session?.note);
     } catch (cause) {
       this.#isDisposed = true;
       this.#worker.terminate();
@@ -75,7 +86,7 @@ class WorkerExecutable implements Executable {
     checkOutputs(this.#signature, buffers, bindSizes(this.#signature, inputs));
     if (masks.length) requireRandom(name, random);
     const sent = copyTensors(inputs);
-    const outputs = await this.#ask({ kind: "run", inputs: sent, random }, memoryOf(sent));
+    const { outputs } = await this.#ask({ kind: "run", inputs: sent, random }, memoryOf(sent));
     for (const [output, buffer] of Object.entries(buffers)) {
       buffer.data.set(outputs[output].data);
       outputs[output] = buffer;
@@ -121,7 +132,7 @@ export function workerExecutor(options: OnnxExecutorOptions = {}): Executor {
       const model = toOnnx(recording, { constants: compileOptions.constants });
       const threads = compileOptions.threads ?? options.threads;
       const executable = new WorkerExecutable(signature);
-      await executable.open({ kind: "open", model, signature, threads });
+      await executable.open({ kind: "open", model, signature, options: { ...options, threads } });
       return executable;
     },
   };

@@ -7,9 +7,11 @@ import {
   checkJupyter,
   checkSqlite,
   checkWasm,
+  type Finding,
 } from "../../../src/command/doctor_checks.ts";
 import { stylesFor } from "../../../src/command/io.ts";
 import { runCli } from "../../../src/command/run_cli.ts";
+import { ONNX_PROVIDERS, providerProblem } from "../../../src/runtime/mod.ts";
 import { fakeIo } from "./fake_io.ts";
 
 Deno.test("doctor --json answers every question; what is not ok says what to do", async () => {
@@ -33,6 +35,22 @@ Deno.test("executors are judged by a product that they must get right", async ()
   for (const name of ["onnx", "onnx-worker", "wasm", "cpu"]) {
     const line = io.outLines[0].split("\n").find((l) => l.startsWith(`Executor ${name} `))!;
     assertStringIncludes(line, " ok ");
+  }
+});
+
+Deno.test("every provider of ONNX Runtime has a line: it can be used, or why not", async () => {
+  const io = fakeIo();
+  await runCli(["doctor", "--json"], { io });
+  const findings: Finding[] = JSON.parse(io.outLines[0]);
+  for (const provider of ONNX_PROVIDERS) {
+    const problem = await providerProblem(provider);
+    assertEquals(findings.find(({ name }) => name === `Provider ${provider}`), {
+      name: `Provider ${provider}`,
+      status: problem ? "missing" : "ok",
+      detail: problem?.reason ?? `device.provider=${provider} can be used`,
+      ...problem && { remedy: problem.remedy },
+      isNeeded: provider === "cpu",
+    });
   }
 });
 

@@ -1,7 +1,10 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { loadModel } from "../../../src/hub/mod.ts";
+import { exportModel } from "../../../src/recipe/export_model.ts";
 import { openLanguageModel } from "../../../src/recipe/language_model.ts";
 import { withFolder } from "../../with_folder.ts";
+import { testUnusable, warningsOf } from "../runtime/unusable_provider.ts";
 import { assertRefused, cli, prepare } from "./_models.ts";
 
 Deno.test("generate-text writes to the output, and its speed elsewhere", () =>
@@ -51,6 +54,32 @@ Deno.test("generate-text writes to the output, and its speed elsewhere", () =>
       (await opened.chat(chat, { maxNewTokens: 9 })).text,
     );
   }));
+
+testUnusable(
+  "generate-text says that a provider can't be used and goes on, or stops",
+  (provider, { reason }) =>
+    withFolder(async (root) => {
+      const { model } = await prepare(root, "t5"), exported = join(root, "exported");
+      await exportModel(await loadModel(model), exported);
+      const note = `provider ${provider} is not available here (${reason})`;
+      const words = ["who", "sleeps", "?", "--max-tokens=5"], on = `--provider=${provider}`;
+      const sources = [[`--model=${model}`], [`--model=${exported}`, "--exported=float32"]];
+      const warnings = await warningsOf(async () => {
+        for (const source of sources) {
+          const plain = await cli("generate-text", ...words, ...source);
+          const said = await cli("generate-text", ...words, ...source, on);
+          assertEquals([said.code, said.out], [0, plain.out]);
+          const stopped = await cli(
+            ...["generate-text", ...words, ...source, on] as const,
+            "--provider-fallback=error",
+          );
+          assertEquals([stopped.code, stopped.out], [1, ""]);
+          assertStringIncludes(stopped.err, note);
+        }
+      });
+      assertEquals(warnings, [`${note}; running on cpu`]);
+    }),
+);
 
 Deno.test("generate-text does what the model's file says, part by part, or not", () =>
   withFolder(async (root) => {
@@ -106,6 +135,13 @@ Deno.test("generate-text refuses what contradicts itself, is no number, or is no
       "--exported=int8",
       `--adapter=${adapter}`,
     );
+    await refuse(
+      "Cannot take --provider=tpu: it takes cpu, cuda, webgpu",
+      inModel,
+      "the",
+      "--provider=tpu",
+    );
+    await refuse("it takes cpu, error", inModel, "the", "--provider-fallback=gpu");
     await refuse("did you mean --top-k?", inModel, "the", "--topk=3");
     await refuse("there is no such folder", `--model=${root}/none`, "the");
     await refuse("none/adapter_config.json: ", inModel, "the", `--adapter=${root}/none`);

@@ -60,7 +60,7 @@ Deno.test("the journey through the command line", (t) =>
       assertEquals(lines.length, 2 * 3 + 1);
       assertMatch(lines[6], /^\d+\.\d ms for this question \(\d+ ms to load the model of /);
       const json = JSON.parse((await cli("retrieve", "Who?", inRun, "--json")).out);
-      assertEquals(json.question, "Who?");
+      assertEquals([json.question, json.provider], ["Who?", "cpu"]);
       assertEquals(json.documents.map((d: { rank: number }) => d.rank), [1, 2, 3, 4, 5]);
       const [{ docId, title, text, probability, logProb }] = json.documents;
       assert(docId && title && text && Math.abs(Math.exp(logProb) - probability) < 1e-9);
@@ -70,6 +70,10 @@ Deno.test("the journey through the command line", (t) =>
       await assertRefused(["retrieve", inRun], "there is no question");
       await assertRefused(["retrieve", "   ", inRun], "there is no question");
       await assertRefused(["retrieve", "Who?", "--top=0", inRun], "--top takes 1 to 1000");
+      await assertRefused(
+        ["retrieve", "Who?", "--provider=gpu", inRun],
+        "it takes cpu, cuda, webgpu",
+      );
       await assertRefused(["retrieve", "Who?", "--top=some", inRun], "--top takes 1 to 1000");
       await assertRefused(["retrieve", "Who?", `--run=${root}/none`], "there is no such folder");
     });

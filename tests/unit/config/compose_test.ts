@@ -189,6 +189,24 @@ Deno.test("keys that are each in range must also fit together, even beside other
   );
 });
 
+Deno.test("a provider has a known name and belongs to an executor of ONNX Runtime", () => {
+  const { device } = composeConfig({});
+  assertEquals([device.provider, device.provider_fallback], ["cpu", "cpu"]);
+  const problems = (...overrides: string[]): string[] => problemsOf({ overrides });
+  assertEquals(problems("device.provider=tpu", "device.provider_fallback=none"), [
+    'device.provider: must be one of cpu, cuda, webgpu, is "tpu" (command line)',
+    'device.provider_fallback: must be one of cpu, error, is "none" (command line)',
+  ]);
+  assertEquals(problems("device.provider=cuda", "device.executor=wasm"), [
+    "device.provider: must be cpu for device.executor=wasm: providers belong to onnx and onnx-worker " +
+    "(command line)",
+  ]);
+  for (const executor of ["onnx", "onnx-worker"]) {
+    const overrides = ["device.provider=webgpu", `device.executor=${executor}`];
+    assertEquals(composeConfig({ overrides }).device.provider, "webgpu");
+  }
+});
+
 Deno.test("joint training: objective, candidates and start must fit together", () => {
   const problems = (...overrides: string[]): string[] => problemsOf({ overrides });
   assertEquals(problems("joint.objective=drawn_utility"), [

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { DocumentStore } from "../../../src/data/mod.ts";
-import { CheckpointError, DataError } from "../../../src/errors.ts";
+import { CheckpointError, DataError, KernelError } from "../../../src/errors.ts";
 import { exportIndex } from "../../../src/recipe/export_index.ts";
 import { loadIndex } from "../../../src/recipe/index_folder.ts";
 import {
@@ -10,9 +10,11 @@ import {
   type OpenIndexOptions,
   searcherOfExport,
 } from "../../../src/recipe/open_index.ts";
+import { prepareRetriever } from "../../../src/recipe/prepare_agent.ts";
 import { createRunFolder, type RunFolder } from "../../../src/recipe/run_folder.ts";
 import { eagerExecutor } from "../../../src/runtime/mod.ts";
 import { withFolder } from "../../with_folder.ts";
+import { testUnusable } from "../runtime/unusable_provider.ts";
 import { DOCUMENTS, trainTiny } from "./_tiny_run.ts";
 
 /** Who answers, and how many documents. */
@@ -44,6 +46,30 @@ Deno.test("the export answers, unless it is older, too small, or not wanted", ()
     await Deno.utime(join(folder, "search.onnx"), soon, soon);
     assertEquals(await answer(run, { atLeast: 500 }), ["export", DOCUMENTS]);
   }));
+
+testUnusable(
+  "model and export are opened on the provider that is asked for, by a retriever too",
+  (provider) =>
+    withFolder(async (root) => {
+      const { run, dataset } = await trainTiny(root);
+      const onnx = { provider, providerFallback: "error" } as const;
+      const config = { retriever: "index", index: run.path, noise: 0, title_weight: 1 } as const;
+      const refused = async (): Promise<void> => {
+        await assertRejects(() => openIndex(run, { onnx }), KernelError, `provider ${provider}`);
+        await assertRejects(
+          () => prepareRetriever(config, dataset.documents, { onnx }),
+          KernelError,
+          `provider ${provider}`,
+        );
+      };
+      await refused();
+      const index = await loadIndex(run.file("model"));
+      await exportIndex(index, run.file("export"), { beam: 20, verify: false });
+      await refused();
+      await using opened = await openIndex(run);
+      assertEquals([opened.source, opened.searcher.provider], ["export", "cpu"]);
+    }),
+);
 
 Deno.test("answers are documents of the run with their probabilities, best first", () =>
   withFolder(async (root) => {

@@ -113,7 +113,7 @@ Deno.test("a model with a data file runs, and its temporary files go away", asyn
     "../../../src/runtime/onnx_session.ts"
   );
   const session = await createSession(model);
-  const e = new OnnxExecutable(session, signatureOf(session, "big"));
+  const e = new OnnxExecutable(session, signatureOf(session.opened, "big"));
   const { rows } = await e.run({ ids: hostTensor("int32", Int32Array.of(1023, 5), [2]) });
   assertEquals(Array.from(rows.data), [4092, 4093, 4094, 4095, 20, 21, 22, 23]);
   await e.dispose();

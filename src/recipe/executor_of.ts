@@ -7,5 +7,5 @@ export function executorOf({ executor, threads }: DeviceConfig): Executor {
   const options = { threads: threads ?? undefined };
   if (executor === "onnx") return onnxExecutor(options);
   if (executor === "onnx-worker") return workerExecutor(options);
-  return eagerExecutor(executor);
+  return eagerExecutor(executor, options);
 }

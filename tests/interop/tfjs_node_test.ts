@@ -1,16 +1,19 @@
 /**
  * The real setup of tfjs-node, in a cache folder of its own: compiled, found again, killed, used. It needs
- * a TensorFlow wheel, named by DEEPRAG_LIBTENSORFLOW or in the active Python environment, a compiler and
- * an npm registry.
+ * a compiler, an npm registry and a TensorFlow wheel: the one that DEEPRAG_LIBTENSORFLOW names, that of
+ * the active Python environment, or one that pip installs.
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { findCompiler } from "../../src/runtime/build_tfjs_node.ts";
 import { findTensorflow } from "../../src/runtime/tensorflow_library.ts";
+import { folder, run, test as testUnless } from "./_peers.ts";
+
+/** A wheel of several hundred MB. */
+const INSTALL_LIMIT_MS = 240_000;
 
 const root = fromFileUrl(new URL("../../", import.meta.url));
-const cache = await Deno.makeTempDir();
-globalThis.addEventListener("unload", () => Deno.removeSync(cache, { recursive: true }));
+const cache = join(folder, "cache");
 
 async function denoDir(): Promise<string> {
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
@@ -29,16 +32,36 @@ async function output(...args: string[]): Promise<{ code: number; out: string; e
   return { code, out, err };
 }
 
-let wheel = "", reason = "";
+/** Folder of a wheel. It is not imported, so it needs none of what it depends on. */
+async function findWheel(): Promise<string> {
+  const named = Deno.env.get("DEEPRAG_LIBTENSORFLOW");
+  if (named) return await findTensorflow(named);
+  try {
+    return await findTensorflow();
+  } catch {
+    const venv = join(folder, "venv"), pip = join(venv, "bin", "pip");
+    for (
+      const [command, ...args] of [
+        ["python3", "-m", "venv", venv],
+        [pip, "install", "--quiet", "--retries=1", "--no-deps", "tensorflow-cpu==2.21.0"],
+      ]
+    ) {
+      const { problem } = await run(command, args, { limitMs: INSTALL_LIMIT_MS });
+      if (problem) throw new Error(problem);
+    }
+    return await findTensorflow(venv);
+  }
+}
+
+let wheel = "", missing: string | undefined;
 try {
-  wheel = await findTensorflow(Deno.env.get("DEEPRAG_LIBTENSORFLOW"));
   await findCompiler();
+  wheel = await findWheel();
 } catch (error) {
-  reason = (error as Error).message.split("\n")[0];
-  console.log(`skipped: the setup of tfjs-node: ${reason}`);
+  missing = (error as Error).message.split("\n")[0];
 }
 const test = (name: string, f: () => Promise<void>): void =>
-  Deno.test({ name, ignore: reason !== "", fn: f });
+  testUnless(`tfjs-node: ${name}`, missing, f);
 
 const setup = ["run", "-A", "--quiet", "cli.ts", "setup-tfjs-node", `--libtensorflow=${wheel}`];
 const setups = join(cache, "deeprag", "tfjs-node");

@@ -22,10 +22,7 @@ export const setupTfjsNode: Command = {
   }],
   examples: [
     { text: "With the TensorFlow of an environment", line: "setup-tfjs-node --libtensorflow=tf" },
-    {
-      text: "Then train on it",
-      line: "train-dsi --config-name=train/dsi_pretrain device.executor=tfjs-node",
-    },
+    { text: "With that of the active environment", line: "setup-tfjs-node" },
   ],
   async run({ flags, io }): Promise<void> {
     const given = flags.libtensorflow;

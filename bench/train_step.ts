@@ -13,21 +13,11 @@
  */
 import { cpuUsage } from "node:process";
 import { parseArgs } from "@std/cli/parse-args";
-import type { Program } from "../src/graph/mod.ts";
-import {
-  parseT5Config,
-  readSafetensors,
-  serialiseModel,
-  t5Loss,
-  t5ParamSpecs,
-} from "../src/model/mod.ts";
-import { adamw } from "../src/optim/mod.ts";
-import { createTrainStep, onnxExecutor, Optimizer, ParameterStore } from "../src/runtime/mod.ts";
-import { named, namedInts } from "../src/tensor/axes.ts";
-import { hostTensor } from "../src/tensor/host_tensor.ts";
-import { randomStream } from "../src/tensor/random.ts";
+import { readSafetensors, serialiseModel } from "../src/model/mod.ts";
+import { createTrainStep, onnxExecutor, Optimizer } from "../src/runtime/mod.ts";
 import { median } from "./_median.ts";
 import { profileProgram } from "./_profile.ts";
+import { t5Step } from "./_t5_step.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["config", "python", "rounds", "threads"],
@@ -44,54 +34,9 @@ const options = parseArgs(Deno.args, {
 });
 const threads = Number(options.threads);
 
-const CONFIGS: Record<string, { json: Record<string, unknown>; sizes: [number, number, number] }> =
-  {
-    small: {
-      json: { vocab_size: 8192, d_model: 256, d_ff: 1024, num_heads: 4, num_layers: 4 },
-      sizes: [64, 32, 8],
-    },
-    "t5-small": { json: {}, sizes: [32, 64, 8] },
-  };
-const choice = CONFIGS[options.config];
-if (!choice) throw new Error(`--config is one of ${Object.keys(CONFIGS).join(", ")}`);
-const config = parseT5Config({ model_type: "t5", ...choice.json });
-const [B, S, T] = choice.sizes;
-
-const specs = t5ParamSpecs(config);
-const program: Program = {
-  name: "t5_loss",
-  inputs: {
-    ...Object.fromEntries(
-      Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
-    ),
-    inputIds: { dtype: "int32", shape: ["B", "S"] },
-    isToken: { dtype: "float32", shape: ["B", "S"] },
-    labels: { dtype: "int32", shape: ["B", "T"] },
-  },
-  run: (x) => ({
-    loss: t5Loss(x, config, {
-      inputIds: namedInts(x.inputIds, "B S", {}),
-      isToken: named(x.isToken, "B S", {}),
-      labels: namedInts(x.labels, "B T", {}),
-    }, { hasShortTargets: options["short-targets"] }),
-  }),
-};
-
-const store = new ParameterStore(specs, { rule: adamw({ weightDecay: 0.01 }) });
-store.initialise(1);
-const random = randomStream({ seed: 1, stream: "batch", step: 0 });
-const ids = (n: number) =>
-  Int32Array.from({ length: n }, () => 2 + random.int(config.vocabSize - 2));
-const lengths = Array.from({ length: B }, () => S - random.int(S / 4));
-const batch = {
-  inputIds: hostTensor("int32", ids(B * S), [B, S]),
-  isToken: hostTensor(
-    "float32",
-    Float32Array.from({ length: B * S }, (_, i) => i % S < lengths[Math.floor(i / S)] ? 1 : 0),
-    [B, S],
-  ),
-  labels: hostTensor("int32", ids(B * T), [B, T]),
-};
+const { config, sizes: [B, S, T], store, program, batch } = t5Step(options.config, {
+  hasShortTargets: options["short-targets"],
+});
 
 /** A running PyTorch process. */
 interface Peer {
@@ -257,7 +202,7 @@ await Deno.remove(folder, { recursive: true });
 
 if (options.profile) {
   await profileProgram(program, {
-    parameters: Object.keys(specs),
+    parameters: Object.keys(store.params),
     inputs: { ...store.params, ...batch },
     threads,
   });

@@ -97,6 +97,33 @@ export class CheckpointError extends DeepragError {
   override name = "CheckpointError";
 }
 
+/** What {@linkcode SetupError} found missing. */
+export type MissingPart = "compiler" | "library" | "headers" | "package" | "addon" | "platform";
+
+/** Something that has to be installed on this machine is not there, or does not work. */
+export class SetupError extends DeepragError {
+  /** Name of the class. */
+  override name = "SetupError";
+  /** What is missing. */
+  readonly missing: MissingPart;
+  /** The message without its remedy. */
+  readonly reason: string;
+  /** What to do about it. */
+  readonly remedy: string;
+
+  /** The message is `reason`, then `remedy`. */
+  constructor(
+    missing: MissingPart,
+    { reason, remedy }: { reason: string; remedy: string },
+    options?: ErrorOptions,
+  ) {
+    super(`${reason}${reason.endsWith("\n") ? "" : ". "}${remedy}`, options);
+    this.missing = missing;
+    this.reason = reason;
+    this.remedy = remedy;
+  }
+}
+
 /** A remote resource could not be had, or is not what it claims to be. */
 export class RemoteError extends DeepragError {
   /** Name of the class. */

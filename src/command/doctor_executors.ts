@@ -1,5 +1,7 @@
 /** Does each executor, and each provider of ONNX Runtime, run a program, and does it get it right? @module */
+import { SetupError } from "../errors.ts";
 import type { Program } from "../graph/mod.ts";
+import type { EagerBackend } from "../runtime/mod.ts";
 import { hostTensor } from "../tensor/host_tensor.ts";
 import type { Finding } from "./doctor_checks.ts";
 
@@ -25,7 +27,12 @@ const uses = {
   "onnx-worker": "serving while something else happens",
   "wasm": "eager computing",
   "cpu": "eager computing, slowly",
+  "tfjs-node": "eager computing by your own TensorFlow",
+  "tfjs-node-gpu": "eager computing by the published package for CUDA 11.2",
 };
+
+const reasonOf = (error: unknown): string =>
+  error instanceof SetupError ? error.reason : (error as Error).message;
 
 /** Run a small program on every executor. */
 export async function checkExecutors(): Promise<Finding[]> {
@@ -38,7 +45,7 @@ export async function checkExecutors(): Promise<Finding[]> {
         ? onnxExecutor()
         : name === "onnx-worker"
         ? workerExecutor()
-        : eagerExecutor(name as "wasm" | "cpu");
+        : eagerExecutor(name as EagerBackend);
       const startMs = performance.now();
       const executable = await executor.compile(await product());
       const { c } = await executable.run({
@@ -58,8 +65,10 @@ export async function checkExecutors(): Promise<Finding[]> {
       findings.push({
         name: `Executor ${name}`,
         status: "missing",
-        detail: `${use}: ${(error as Error).message.split("\n")[0]}`,
-        remedy: name.startsWith("onnx")
+        detail: `${use}: ${reasonOf(error).split("\n")[0]}`,
+        remedy: error instanceof SetupError
+          ? error.remedy
+          : name.startsWith("onnx")
           ? "onnxruntime-node needs Linux, macOS or Windows on x64 or arm64; install again with " +
             "`deno install`"
           : "device.executor=onnx does not need it",

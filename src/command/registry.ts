@@ -10,6 +10,7 @@ import { fineTuneCommand } from "./fine_tune.ts";
 import { generateText } from "./generate_text.ts";
 import { prepareData } from "./prepare_data.ts";
 import { retrieve } from "./retrieve.ts";
+import { setupTfjsNode } from "./setup_tfjs_node.ts";
 import { trainAgentCommand } from "./train_agent.ts";
 import { trainDsiCommand } from "./train_dsi.ts";
 import { trainJointCommand } from "./train_joint.ts";
@@ -29,4 +30,5 @@ export const commands: readonly Command[] = [
   fineTuneCommand,
   exportModelCommand,
   doctor,
+  setupTfjsNode,
 ];

@@ -589,8 +589,9 @@ const exportSection = section("How the model is exported to ONNX.", {
 
 const device = section("What the programs run on.", {
   executor: choice(
-    "onnx: ONNX Runtime; onnx-worker: the same in a Worker; wasm, cpu: tfjs backends.",
-    ["onnx", "onnx-worker", "wasm", "cpu"],
+    "onnx: ONNX Runtime; onnx-worker: the same in a Worker; wasm, cpu: tfjs backends; tfjs-node: your " +
+      "own TensorFlow, after setup-tfjs-node; tfjs-node-gpu: the published package, for CUDA 11.2.",
+    ["onnx", "onnx-worker", "wasm", "cpu", "tfjs-node", "tfjs-node-gpu"],
     "onnx",
   ),
   threads: optionalWhole("Threads of one operator; null means all cores.", { min: 1, max: 1024 }),

@@ -480,10 +480,11 @@ export interface ExportConfig {
 /** What the programs run on. */
 export interface DeviceConfig {
   /**
-   * onnx: ONNX Runtime; onnx-worker: the same in a Worker; wasm, cpu: tfjs backends. Default:
-   * onnx.
+   * onnx: ONNX Runtime; onnx-worker: the same in a Worker; wasm, cpu: tfjs backends;
+   * tfjs-node: your own TensorFlow, after setup-tfjs-node; tfjs-node-gpu: the published
+   * package, for CUDA 11.2. Default: onnx.
    */
-  readonly executor: "onnx" | "onnx-worker" | "wasm" | "cpu";
+  readonly executor: "onnx" | "onnx-worker" | "wasm" | "cpu" | "tfjs-node" | "tfjs-node-gpu";
   /** Threads of one operator; null means all cores. Default: null. */
   readonly threads: number | null;
   /**

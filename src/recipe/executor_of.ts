@@ -19,5 +19,5 @@ export function onnxOptionsOf(
 export function executorOf({ executor, ...device }: DeviceConfig): Executor {
   if (executor === "onnx") return onnxExecutor(onnxOptionsOf(device));
   if (executor === "onnx-worker") return workerExecutor(onnxOptionsOf(device));
-  return eagerExecutor(executor);
+  return eagerExecutor(executor, { threads: device.threads ?? undefined });
 }

@@ -3,7 +3,13 @@ import * as tf from "@tensorflow/tfjs-core";
 import { DeepragError, TraceError } from "../errors.ts";
 import type { Program } from "../graph/mod.ts";
 import type { DType, HostTensor } from "../tensor/host_tensor.ts";
-import { type EagerBackend, loadBackend, runOn } from "./eager_backend.ts";
+import {
+  type EagerBackend,
+  type EagerOptions,
+  loadBackend,
+  runOn,
+  sharesMemory,
+} from "./eager_backend.ts";
 import type { CompileOptions, Executable, Executor, HostTensors, RunOptions } from "./executor.ts";
 import { recordProgram } from "./record_program.ts";
 import { bindSizes, checkOutputs, type Signature } from "./signature.ts";
@@ -52,9 +58,12 @@ class EagerExecutable implements Executable {
     const { outputs: buffers = {}, random } = options;
     const sizes = bindSizes(this.#signature, inputs);
     checkOutputs(this.#signature, buffers, sizes);
+    const isShared = sharesMemory(this.#backend);
     return runOn(this.#backend, { program: name, random }, () => {
       const x: Record<string, tf.Tensor> = { ...constants };
-      for (const [input, t] of Object.entries(inputs)) x[input] = toTensor(t);
+      for (const [input, t] of Object.entries(inputs)) {
+        x[input] = toTensor(isShared ? { ...t, data: t.data.slice() } as HostTensor : t);
+      }
       const made = this.#program.run(x);
       return Object.fromEntries(this.outputs.map((output) => {
         const t = made[output];
@@ -88,7 +97,10 @@ class EagerExecutable implements Executable {
  *
  * Programs are recorded once all the same, so that what cannot be recorded is found out here too.
  *
- * @param backend `"wasm"` is the faster one, `"cpu"` the plain JavaScript one
+ * `"tfjs-node"` is TensorFlow, which the command setup-tfjs-node has to have prepared.
+ *
+ * @param backend `"wasm"` is the faster one, `"cpu"` the plain JavaScript one, `"tfjs-node"` TensorFlow
+ * @param eager Threads, for TensorFlow only
  * @example
  * ```ts
  * import * as tf from "@tensorflow/tfjs-core";
@@ -105,13 +117,13 @@ class EagerExecutable implements Executable {
  * await executable.dispose();
  * ```
  */
-export function eagerExecutor(backend: EagerBackend): Executor {
+export function eagerExecutor(backend: EagerBackend, eager: EagerOptions = {}): Executor {
   return {
     name: backend,
     async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
       const { constants = {} } = options;
       const { signature } = recordProgram(program, options);
-      await loadBackend(backend);
+      await loadBackend(backend, eager);
       return new EagerExecutable(backend, program, { signature, constants });
     },
   };

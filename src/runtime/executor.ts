@@ -45,7 +45,7 @@ export interface Executable {
 
 /** Something that runs programs. */
 export interface Executor {
-  /** `"onnx"`, `"onnx-worker"`, `"wasm"`, `"cpu"`. */
+  /** `"onnx"`, `"onnx-worker"`, `"wasm"`, `"cpu"`, `"tfjs-node"`, `"tfjs-node-gpu"`. */
   readonly name: string;
   /** Prepare `program` to run. */
   compile(program: Program, options?: CompileOptions): Promise<Executable>;

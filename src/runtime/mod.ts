@@ -11,7 +11,7 @@ export {
 } from "./checkpoint.ts";
 export type { CheckpointManifest, JsonValue, VectorFile } from "./checkpoint_files.ts";
 export type { CompileOptions, Executable, Executor, HostTensors, RunOptions } from "./executor.ts";
-export type { EagerBackend } from "./eager_backend.ts";
+export type { EagerBackend, EagerOptions } from "./eager_backend.ts";
 export { eagerExecutor } from "./eager_executor.ts";
 export { onnxExecutor, type OnnxExecutorOptions, openOnnx } from "./onnx_executor.ts";
 export {

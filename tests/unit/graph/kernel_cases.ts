@@ -5,6 +5,7 @@
  * @module
  */
 import * as tf from "@tensorflow/tfjs-core";
+import type { Program } from "../../../src/graph/mod.ts";
 import type { DType, HostTensor } from "../../../src/tensor/host_tensor.ts";
 import { sizeOf } from "../../../src/tensor/host_tensor.ts";
 import { keepMask } from "../../../src/tensor/keep_mask.ts";
@@ -527,3 +528,35 @@ export const kernelCases: readonly KernelCase[] = [...math, ...shape, ...reduce,
 
 /** Kernels with at least one case. */
 export const testedKernels: ReadonlySet<string> = new Set(kernelCases.map((c) => c.kernel));
+
+/** Outputs of a case and, as "loss", their sum under fixed weights. */
+export function programOf({ kernel, about, inputs, run }: KernelCase): Program {
+  return {
+    name: `${kernel}: ${about}`,
+    inputs,
+    run: (x) => {
+      const given = run(x);
+      const outputs = Array.isArray(given) ? given : [given];
+      const loss = outputs.filter((y) => y.dtype === "float32").map((y) => {
+        const weights = tf.sin(tf.range(1, y.size + 1));
+        return tf.sum(tf.mul(tf.reshape(y, [-1]), weights));
+      });
+      const named: Record<string, tf.Tensor> = {};
+      outputs.forEach((y, i) => named[`y${i}`] = y);
+      if (loss.length) named.loss = loss.reduce((a, b) => tf.add(a, b));
+      return named;
+    },
+  };
+}
+
+/** Inputs of a case: at all {@linkcode SIZES} where it has symbols. */
+export function inputsOf(c: KernelCase): Record<string, HostTensor>[] {
+  const isSymbolic = Object.values(c.inputs).some((a) =>
+    a.shape.some((d) => d === "B" || d === "S")
+  );
+  return (isSymbolic ? SIZES : [{}]).map((sizes) =>
+    Object.fromEntries(
+      Object.entries(c.inputs).map(([name, a], i) => [name, drawArgument(a, sizes, i + 1)]),
+    )
+  );
+}

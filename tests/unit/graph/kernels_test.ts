@@ -1,45 +1,13 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { kernelsPage } from "../../../docs/kernels.ts";
 import { assert, assertEquals } from "@std/assert";
 import { kernelTable, type Program, record, withGradients } from "../../../src/graph/mod.ts";
 import { assertClose, assertParity, runEager, type Tensors } from "../../parity.ts";
-import {
-  drawArgument,
-  type KernelCase,
-  kernelCases,
-  SIZES,
-  testedKernels,
-} from "./kernel_cases.ts";
+import { inputsOf, kernelCases, programOf, testedKernels } from "./kernel_cases.ts";
 
 /** Step of a finite difference; a power of two, so that x ± h is exact in float32. */
 const STEP = 1 / 32;
 /** Fourth-order differences of float32 values with this step leave errors below a few 1e-5. */
 const DIFFERENCE_TOLERANCE = 2e-4;
-
-/** Outputs of a case and, as "loss", their sum under fixed weights. */
-function programOf({ kernel, about, inputs, run }: KernelCase): Program {
-  return {
-    name: `${kernel}: ${about}`,
-    inputs,
-    run: (x) => {
-      const given = run(x);
-      const outputs = Array.isArray(given) ? given : [given];
-      const loss = outputs.filter((y) => y.dtype === "float32").map((y) => {
-        const weights = tf.sin(tf.range(1, y.size + 1));
-        return tf.sum(tf.mul(tf.reshape(y, [-1]), weights));
-      });
-      const named: Record<string, tf.Tensor> = {};
-      outputs.forEach((y, i) => named[`y${i}`] = y);
-      if (loss.length) named.loss = loss.reduce((a, b) => tf.add(a, b));
-      return named;
-    },
-  };
-}
-
-const inputsAt = (c: KernelCase, sizes: Record<string, number>): Tensors =>
-  Object.fromEntries(
-    Object.entries(c.inputs).map(([name, a], i) => [name, drawArgument(a, sizes, i + 1)]),
-  );
 
 /** The loss in float64 from the float32 outputs. */
 async function lossOf(program: Program, inputs: Tensors): Promise<number> {
@@ -74,10 +42,7 @@ for (const c of kernelCases.filter((c) => !c.isRandom)) {
     const program = programOf(c);
     const { kernels, outputs } = record(program);
     assert(kernels.includes(c.kernel), `${c.kernel} is not called, only ${kernels}`);
-    const isSymbolic = Object.values(c.inputs).some((a) =>
-      a.shape.some((d) => d === "B" || d === "S")
-    );
-    const sets = (isSymbolic ? SIZES : [{}]).map((sizes) => inputsAt(c, sizes));
+    const sets = inputsOf(c);
     const hasLoss = outputs.some((o) => o.name === "loss");
     const floats = Object.keys(c.inputs).filter((n) => c.inputs[n].dtype === "float32");
     const parameters = c.gradient ?? (hasLoss ? floats : []);

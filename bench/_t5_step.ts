@@ -1,0 +1,71 @@
+/** The training step that is timed: T5 in two sizes, on a batch of made-up ids. @module */
+import type { Program } from "../src/graph/mod.ts";
+import { parseT5Config, type T5Config, t5Loss, t5ParamSpecs } from "../src/model/mod.ts";
+import { adamw } from "../src/optim/mod.ts";
+import { type HostTensors, ParameterStore } from "../src/runtime/mod.ts";
+import { named, namedInts } from "../src/tensor/axes.ts";
+import { hostTensor } from "../src/tensor/host_tensor.ts";
+import { randomStream } from "../src/tensor/random.ts";
+
+const CONFIGS: Record<string, { json: Record<string, unknown>; sizes: [number, number, number] }> =
+  {
+    small: {
+      json: { vocab_size: 8192, d_model: 256, d_ff: 1024, num_heads: 4, num_layers: 4 },
+      sizes: [64, 32, 8],
+    },
+    "t5-small": { json: {}, sizes: [32, 64, 8] },
+  };
+/** A model, its parameters with AdamW, and a batch. */
+export interface T5Step {
+  config: T5Config;
+  /** B, S, T. */
+  sizes: [number, number, number];
+  store: ParameterStore;
+  program: Program;
+  batch: HostTensors;
+}
+
+/** The step of that name: `small` or `t5-small`. */
+export function t5Step(name: string, { hasShortTargets = true } = {}): T5Step {
+  const choice = CONFIGS[name];
+  if (!choice) throw new Error(`--config is one of ${Object.keys(CONFIGS).join(", ")}`);
+  const config = parseT5Config({ model_type: "t5", ...choice.json });
+  const [B, S, T] = choice.sizes;
+
+  const specs = t5ParamSpecs(config);
+  const program: Program = {
+    name: "t5_loss",
+    inputs: {
+      ...Object.fromEntries(
+        Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
+      ),
+      inputIds: { dtype: "int32", shape: ["B", "S"] },
+      isToken: { dtype: "float32", shape: ["B", "S"] },
+      labels: { dtype: "int32", shape: ["B", "T"] },
+    },
+    run: (x) => ({
+      loss: t5Loss(x, config, {
+        inputIds: namedInts(x.inputIds, "B S", {}),
+        isToken: named(x.isToken, "B S", {}),
+        labels: namedInts(x.labels, "B T", {}),
+      }, { hasShortTargets }),
+    }),
+  };
+
+  const store = new ParameterStore(specs, { rule: adamw({ weightDecay: 0.01 }) });
+  store.initialise(1);
+  const random = randomStream({ seed: 1, stream: "batch", step: 0 });
+  const ids = (n: number) =>
+    Int32Array.from({ length: n }, () => 2 + random.int(config.vocabSize - 2));
+  const lengths = Array.from({ length: B }, () => S - random.int(S / 4));
+  const batch = {
+    inputIds: hostTensor("int32", ids(B * S), [B, S]),
+    isToken: hostTensor(
+      "float32",
+      Float32Array.from({ length: B * S }, (_, i) => i % S < lengths[Math.floor(i / S)] ? 1 : 0),
+      [B, S],
+    ),
+    labels: hostTensor("int32", ids(B * T), [B, T]),
+  };
+  return { config, sizes: [B, S, T], store, program, batch };
+}

@@ -167,6 +167,11 @@ export class PreparedProgram {
     this.#replay.launch();
   }
 
+  /** What enqueues one step, for measurements. */
+  stepAt(index: number): () => void {
+    return this.#run[index];
+  }
+
   /** Where an output lies. */
   pointerOf(name: string): DevicePointer {
     return this.#pointers[this.lowered.outputs.find((o) => o.name === name)!.slot];

@@ -31,6 +31,9 @@ export function isRowReduction(v: BoundValue): boolean {
   return shape.every((d, i) => i < first || d === 1 || axes.includes(i));
 }
 
+/** Name of the copy in bfloat16 of an input. */
+export const halfName = (name: string): string => `bfloat16:${name}`;
+
 /** Decides what lies in memory. */
 export class StoredValues {
   /** Operands of each product. */
@@ -43,11 +46,20 @@ export class StoredValues {
   readonly #inFloat32 = new Set<number>();
   readonly #copies = new Map<number, BoundValue>();
   readonly #precision: MatrixPrecision;
+  readonly #halves: ReadonlySet<string>;
   readonly #reads = new Map<number, Set<BoundValue>>();
   #nextId: number;
 
-  constructor(graph: BoundGraph, precision: MatrixPrecision) {
+  /**
+   * @param halves Inputs of which there is a copy in bfloat16
+   */
+  constructor(
+    graph: BoundGraph,
+    precision: MatrixPrecision,
+    halves: ReadonlySet<string> = new Set(),
+  ) {
     this.#precision = precision;
+    this.#halves = halves;
     this.#nextId = 1 + Math.max(
       0,
       ...graph.nodes.flatMap((n) => [...n.inputs, ...n.outputs].map((v) => v.id)),
@@ -162,6 +174,12 @@ export class StoredValues {
   #inBfloat16(base: BoundValue): BoundValue {
     if (this.storageOf(base) === "bfloat16") return base;
     let copy = this.#copies.get(base.id);
+    if (!copy && base.source.kind === "input" && this.#halves.has(base.source.name)) {
+      const name = halfName(base.source.name);
+      copy = { ...base, id: this.#nextId++, source: { kind: "input", name } };
+      this.#copies.set(base.id, copy);
+      this.#copies.set(copy.id, copy);
+    }
     if (!copy) {
       copy = this.#result("Identity", base, base.shape);
       this.#copies.set(base.id, copy);
@@ -227,7 +245,9 @@ export class StoredValues {
   /** How a value lies in memory; undefined if it does not. */
   storageOf = (value: BoundValue): StorageType | undefined => {
     const { source, dtype, id } = value;
-    if (source.kind === "input" || source.kind === "table") return dtype;
+    if (source.kind === "input" || source.kind === "table") {
+      return this.#copies.get(id) === value ? "bfloat16" : dtype;
+    }
     if (!this.#roots.has(id)) return undefined;
     if (dtype !== "float32" || this.#precision !== "bfloat16") return dtype;
     if (this.#copies.get(id) === value) return "bfloat16";

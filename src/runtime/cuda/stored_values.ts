@@ -110,17 +110,17 @@ export class StoredValues {
         users.get(id)!.add(node);
       }
     }
-    /** Stored numbers and slow operations behind a value that is not stored. */
-    const costs = new Map<number, { loads: Set<number>; isSlow: boolean }>();
-    const costOf = (v: BoundValue): { loads: Set<number>; isSlow: boolean } => {
+    /** Stored values and slow operations behind a value that is not stored. */
+    const costs = new Map<number, { loads: Set<BoundValue>; isSlow: boolean }>();
+    const costOf = (v: BoundValue): { loads: Set<BoundValue>; isSlow: boolean } => {
       const base = baseOf(v), node = nodeOf(base);
       if (base.source.kind === "mask") return { loads: new Set(), isSlow: true };
       if (!node) {
         const isLoad = base.source.kind === "input" || base.source.kind === "table";
-        return { loads: new Set(isLoad ? [base.id] : []), isSlow: false };
+        return { loads: new Set(isLoad ? [base] : []), isSlow: false };
       }
       if (this.#roots.has(base.id) || node.op === "MatMul") {
-        return { loads: new Set([base.id]), isSlow: false };
+        return { loads: new Set([base]), isSlow: false };
       }
       const known = costs.get(base.id);
       if (known) return known;
@@ -140,7 +140,9 @@ export class StoredValues {
         }
         const cost = costOf(v);
         const isShared = (users.get(v.id)?.size ?? 0) > 1;
-        if (isShared && (cost.isSlow || cost.loads.size > 1) || cost.loads.size > MOST_LOADS) {
+        // What is read for many elements at once costs nothing.
+        const loads = [...cost.loads].filter((x) => 2 * x.count >= v.count).length;
+        if (isShared && (cost.isSlow || loads > 1) || cost.loads.size > MOST_LOADS) {
           this.#keep(v);
         }
       }

@@ -93,6 +93,7 @@ export class Emitter {
   readonly #members = new Map<number, Member>();
   readonly #pending = new Set<number>();
   readonly #persistence?: Persistence;
+  readonly #isFast: boolean;
   #row: Scope;
   #before: Scope;
   #body: Scope;
@@ -105,13 +106,15 @@ export class Emitter {
   /**
    * @param lanes V
    * @param storageOf How a value lies in memory; undefined if it does not
-   * @param options Members that are not computed yet, and what is kept from loop to loop
+   * @param options Members that are not computed yet, whether speed counts more than the last digits, and
+   * what is kept from loop to loop
    */
   constructor(
     lanes: number,
     storageOf: (value: BoundValue) => StorageType | undefined,
-    options: { members: readonly BoundValue[]; persistence?: Persistence },
+    options: { members: readonly BoundValue[]; isFast: boolean; persistence?: Persistence },
   ) {
+    this.#isFast = options.isFast;
     this.math = new Coordinates(lanes);
     this.#storageOf = storageOf;
     for (const { id } of options.members) this.#pending.add(id);
@@ -308,7 +311,12 @@ export class Emitter {
       if (moved !== undefined) return moved;
     }
     const args = node.inputs.map((x) => this.read(x, position.broadcast(x.shape)));
-    return this.#assign(key, position, REGISTER_TYPE[dtype], expressionOf(node, args));
+    return this.#assign(
+      key,
+      position,
+      REGISTER_TYPE[dtype],
+      expressionOf(node, args, { isFast: this.#isFast }),
+    );
   }
 
   /** A number with a name, for what is computed from it. */

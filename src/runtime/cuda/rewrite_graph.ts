@@ -8,7 +8,6 @@ import {
   countOf,
 } from "./bound_graph.ts";
 
-
 /** The graph that is being built. */
 export class GraphBuilder {
   readonly #nodes: BoundNode[] = [];

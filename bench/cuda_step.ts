@@ -3,7 +3,8 @@
  * torch.compile, and torch.compile with CUDA graphs, interleaved in one run.
  *
  *     deno run -A bench/cuda_step.ts [--config=t5-small|t5-base|small] [--batch=512,64,8] [--precision=bfloat16]
- *       [--peers=eager,compile,graphs] [--rounds=5] [--python=python3] [--profile] [--tune] [--host]
+ *       [--peers=eager,compile,graphs] [--rounds=5] [--python=python3] [--profile] [--tune]
+ *       [--short-targets] [--host]
  *
  * Prints the ratios, launches, memory, the share of the device's measured matrix rate, and with
  * --profile the time of each kind of step. --host runs on this processor instead of a GPU, which says
@@ -26,7 +27,7 @@ import { t5Step } from "./_t5_step.ts";
 
 const options = parseArgs(Deno.args, {
   string: ["config", "batch", "precision", "peers", "rounds", "python"],
-  boolean: ["profile", "tune", "host"],
+  boolean: ["profile", "tune", "host", "short-targets"],
   default: {
     config: "t5-small",
     precision: "bfloat16",
@@ -42,7 +43,11 @@ const STEPS = 10;
 
 type Times = { times: number[]; loss: number; megabytes: number };
 const peers = new Map<string, Peer<Record<string, unknown>, Times>>();
-const { config, store, program, batch } = t5Step(options.config, { sizes });
+const { config, store, program, batch } = t5Step(options.config, {
+  sizes,
+  isQuick: true,
+  hasShortTargets: options["short-targets"],
+});
 const [B, S, T] = [...batch.inputIds.shape, batch.labels.shape[1]];
 
 const folder = await Deno.makeTempDir();
@@ -227,6 +232,7 @@ function profile(prepared: PreparedProgram): void {
       return;
     }
     let label: string = s.kind, flops = 0;
+    if (s.kind === "kernel") flops = s.flops ?? 0;
     if (s.kind === "kernel") label = `${s.label} ${s.grid.join("×")} blocks of ${s.threads}`;
     if (s.kind === "product") {
       const { m, n, k, batch, transposeA, transposeB, c } = s.product;

@@ -1,13 +1,18 @@
 /** The device that builds CUDA sources for this processor, where there is a compiler. */
 import type { Device } from "../../../../src/runtime/cuda/device.ts";
+import { openCudaDevice } from "../../../../src/runtime/cuda/open_cuda_device.ts";
 import { openHostDevice } from "../../../../src/runtime/cuda/host_device.ts";
 
 let opened: Promise<Device> | undefined;
 
-/** One device for all tests of a file. */
-export const hostDevice = (): Promise<Device> => opened ??= openHostDevice();
+/** With DEEPRAG_TEST_DEVICE=cuda the same tests run on a GPU. */
+const isOnGpu = Deno.env.get("DEEPRAG_TEST_DEVICE") === "cuda";
 
-const hasCompiler = await (async () => {
+/** One device for all tests of a file. */
+export const hostDevice = (): Promise<Device> =>
+  opened ??= isOnGpu ? openCudaDevice() : openHostDevice();
+
+const hasCompiler = isOnGpu || await (async () => {
   try {
     return (await new Deno.Command("g++", { args: ["--version"], stdout: "null" }).output())
       .success;

@@ -10,6 +10,13 @@ export {
   type TrainingProgress,
 } from "./checkpoint.ts";
 export type { CheckpointManifest, JsonValue, VectorFile } from "./checkpoint_files.ts";
+export type { DeviceExecutor } from "./cuda/cuda_executor.ts";
+export {
+  cudaExecutor,
+  type CudaExecutorOptions,
+  cudaOr,
+  type LazyExecutor,
+} from "./cuda/lazy_cuda_executor.ts";
 export type { CompileOptions, Executable, Executor, HostTensors, RunOptions } from "./executor.ts";
 export type { EagerBackend, EagerOptions } from "./eager_backend.ts";
 export { eagerExecutor } from "./eager_executor.ts";

@@ -1,0 +1,108 @@
+/** Executors whose GPU is opened when it is first needed. @module */
+import { DeviceError } from "../../errors.ts";
+import type { Program } from "../../graph/mod.ts";
+import type { CompileOptions, Executable, Executor } from "../executor.ts";
+import type { DeviceExecutor } from "./cuda_executor.ts";
+import type { Device, MatrixPrecision } from "./device.ts";
+import type { CudaOptions } from "./open_cuda_device.ts";
+
+/** Choices of {@linkcode cudaExecutor}. */
+export interface CudaExecutorOptions extends CudaOptions {
+  /** Precision of matrix products, and with bfloat16 of what feeds them. Default float32. */
+  readonly precision?: MatrixPrecision;
+}
+
+/** An executor that opens what it runs on when a program is first compiled, or earlier. */
+export interface LazyExecutor<E extends Executor = Executor> extends Executor {
+  /** Open it now, or again after that failed. @throws {DeviceError} If it can't be used here */
+  open(): Promise<E>;
+}
+
+/** GPUs that are open, by how: programs of all executors share one. */
+const devices = new Map<string, Promise<Device>>();
+
+async function openShared(options: CudaOptions): Promise<Device> {
+  const { index, libraries, cache, tune, system } = options;
+  const { openCudaDevice } = await import("./open_cuda_device.ts");
+  // Another system is a test's: what it opens is the test's own.
+  if (system) return await openCudaDevice(options);
+  const key = JSON.stringify([index ?? 0, libraries ?? null, cache ?? null, tune ?? false]);
+  const known = devices.get(key) ?? openCudaDevice(options);
+  devices.set(key, known);
+  // One that failed may succeed later: libraries can be installed meanwhile.
+  known.catch(() => devices.delete(key));
+  return await known;
+}
+
+/**
+ * Runs programs on an NVIDIA GPU with kernels that are generated for them (docs/cuda.md).
+ *
+ * The GPU is opened when the first program is compiled, or by `open`; executors of equal options share
+ * it until the process ends. Nothing is loaded before, so that this can be made on any machine.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { cudaExecutor } from "./lazy_cuda_executor.ts";
+ * const executor = cudaExecutor({ precision: "bfloat16" });
+ * assertEquals(executor.name, "cuda"); // also where there is no GPU: none was looked for
+ * ```
+ */
+export function cudaExecutor(options: CudaExecutorOptions = {}): LazyExecutor<DeviceExecutor> {
+  return lazily("cuda", async () => {
+    const device = await openShared(options);
+    const { deviceExecutor } = await import("./cuda_executor.ts");
+    return deviceExecutor(device, { precision: options.precision });
+  });
+}
+
+let isSaid = false;
+
+/**
+ * Runs programs on an NVIDIA GPU if one can be used here, and on another executor if not. Which, and
+ * why, is said once on stderr, when it is first known.
+ *
+ * @param options As for {@linkcode cudaExecutor}
+ * @param otherwise What runs them without a GPU
+ */
+export function cudaOr(options: CudaExecutorOptions, otherwise: Executor): LazyExecutor {
+  const cuda = cudaExecutor(options);
+  return lazily("auto", async () => {
+    let chosen: Executor = otherwise, news: string;
+    try {
+      const opened = await cuda.open();
+      chosen = opened;
+      news = `programs run on cuda: ${opened.device.name}, ${opened.precision}`;
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      const [reason] = error.message.split("\n");
+      news = `programs run on ${otherwise.name}, not on cuda: ${reason}`;
+    }
+    if (!isSaid) console.warn(news);
+    isSaid = true;
+    return chosen;
+  });
+}
+
+/** An executor under a name of its own until another one has been opened. */
+function lazily<E extends Executor>(name: string, start: () => Promise<E>): LazyExecutor<E> {
+  let opening: Promise<E> | undefined, opened: E | undefined;
+  const open = async (): Promise<E> => {
+    opening ??= start();
+    try {
+      return opened = await opening;
+    } catch (error) {
+      opening = undefined;
+      throw error;
+    }
+  };
+  return {
+    get name(): string {
+      return opened?.name ?? name;
+    },
+    open,
+    async compile(program: Program, options?: CompileOptions): Promise<Executable> {
+      return await (await open()).compile(program, options);
+    },
+  };
+}

@@ -29,7 +29,8 @@ function readConcat(e: Emitter, out: BoundValue, node: BoundNode, position: Posi
   const axis = node.attributes.axis as number;
   const at = position.axis(axis), text = laneText(at);
   let begin = 0;
-  const ways = node.inputs.map((x) => {
+  // An empty part has no positions of its own.
+  const ways = node.inputs.filter((x) => x.shape[axis] > 0).map((x) => {
     const from = begin, size = x.shape[axis];
     begin += size;
     const inside: Coordinate = {

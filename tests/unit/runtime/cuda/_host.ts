@@ -7,7 +7,8 @@ let opened: Promise<Device> | undefined;
 /** One device for all tests of a file. */
 export const hostDevice = (): Promise<Device> => opened ??= openHostDevice();
 
-const hasCompiler = await (async () => {
+/** Whether generated kernels can be built for this processor. */
+export const hasCompiler = await (async () => {
   try {
     return (await new Deno.Command("g++", { args: ["--version"], stdout: "null" }).output())
       .success;

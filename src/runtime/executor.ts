@@ -2,6 +2,8 @@
 import type { Program } from "../graph/program.ts";
 import type { DType, HostTensor } from "../tensor/host_tensor.ts";
 import type { RandomKey } from "../tensor/random.ts";
+import type { ParameterStore } from "./parameter_store.ts";
+import type { ResidentParameters } from "./resident.ts";
 import type { OnnxProvider } from "./onnx_provider.ts";
 
 /** Tensors by name. */
@@ -56,4 +58,9 @@ export interface Executor {
   open?(): Promise<Executor>;
   /** Prepare `program` to run. */
   compile(program: Program, options?: CompileOptions): Promise<Executable>;
+  /**
+   * Keep the vectors of a store where programs run, if that is elsewhere and this store can be trained
+   * there.
+   */
+  reside?(store: ParameterStore): ResidentParameters | undefined;
 }

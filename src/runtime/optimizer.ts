@@ -109,7 +109,8 @@ export class Optimizer {
    */
   accumulate(): void {
     this.#refuseWhileSwapped("accumulate gradients");
-    const { gradients, accumulated } = this.#vectors;
+    const { resident } = this.store;
+    const { gradients, accumulated } = resident ? this.#vectors : this.store.training;
     if (!accumulated) {
       throw new DeepragError(
         "Cannot accumulate gradients: make the store with `accumulate: true`",
@@ -121,7 +122,9 @@ export class Optimizer {
         `Cannot accumulate gradients of ${sparse.name}: each batch has rows of its own`,
       );
     }
-    if (this.#batches++ === 0) accumulated.set(gradients);
+    const isFirst = this.#batches++ === 0;
+    if (resident) resident.accumulate(isFirst);
+    else if (isFirst) accumulated.set(gradients);
     else this.store.memory.axpy(accumulated, gradients, 1);
   }
 
@@ -144,6 +147,21 @@ export class Optimizer {
     }
     if (clipNorm !== undefined && !(clipNorm > 0)) {
       throw new DeepragError(`Cannot clip gradients to a norm of ${clipNorm}: it is not > 0`);
+    }
+    const { resident } = this.store;
+    if (resident) {
+      const isAccumulated = this.#batches > 0, averageDecay = this.#averageDecay;
+      const result = resident.update({
+        step: this.#updates + 1,
+        lr,
+        scale: scale / (this.#batches || 1),
+        isAccumulated,
+        clipNorm,
+        averageDecay,
+      });
+      this.#batches = 0;
+      if (result.isApplied) this.#updates++;
+      return result;
     }
     const { store: { memory, layout, flat } } = this;
     const { rule, state, scratch, average } = this.#vectors;

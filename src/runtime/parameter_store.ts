@@ -5,6 +5,7 @@ import { paddedLength, VectorMemory } from "../optim/mod.ts";
 import { type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import type { ParamSpecs } from "../tensor/params.ts";
 import { randomStream } from "../tensor/random.ts";
+import type { ResidentParameters } from "./resident.ts";
 
 /** What a store reserves memory for beside the parameters. */
 export interface ParameterStoreOptions {
@@ -70,12 +71,11 @@ export class ParameterStore {
   readonly layout: Layout;
   /** The memory of all vectors. */
   readonly memory: VectorMemory;
-  /** All parameters in one vector. */
-  readonly flat: Float32Array<ArrayBuffer>;
-  /** Views of the parameters. */
-  readonly params: Readonly<Record<string, HostTensor<"float32">>>;
+  readonly #flat: Float32Array<ArrayBuffer>;
+  readonly #params: Readonly<Record<string, HostTensor<"float32">>>;
   readonly #training?: TrainingVectors;
   readonly #gradients: Readonly<Record<string, HostTensor<"float32">>>;
+  #resident?: ResidentParameters;
 
   /**
    * Reserve the memory; every parameter is zero until `initialise` or `load`.
@@ -105,8 +105,8 @@ export class ParameterStore {
       );
     }
     this.memory = new VectorMemory(floats);
-    this.flat = this.memory.allocate(layout.length);
-    this.params = this.viewsOf(this.flat);
+    this.#flat = this.memory.allocate(layout.length);
+    this.#params = this.viewsOf(this.#flat);
     if (rule) {
       const gradients = this.memory.allocate(layout.length);
       this.#training = {
@@ -119,6 +119,36 @@ export class ParameterStore {
       };
     }
     this.#gradients = this.#training ? this.viewsOf(this.#training.gradients) : {};
+  }
+
+  /** All parameters in one vector. */
+  get flat(): Float32Array<ArrayBuffer> {
+    this.#resident?.settle();
+    return this.#flat;
+  }
+
+  /** Views of the parameters. */
+  get params(): Readonly<Record<string, HostTensor<"float32">>> {
+    this.#resident?.settle();
+    return this.#params;
+  }
+
+  /**
+   * Where the vectors live while an executor with a memory of its own trains them. Views that were
+   * handed out before the last step may be out of date then; asking for them again brings them up to
+   * date.
+   */
+  get resident(): ResidentParameters | undefined {
+    return this.#resident;
+  }
+
+  /**
+   * Let the vectors live elsewhere, or here again.
+   *
+   * @param make Gets the vectors of this memory; undefined: here again
+   */
+  moveTo(make?: (flat: Float32Array, training: TrainingVectors) => ResidentParameters): void {
+    this.#resident = make?.(this.#flat, this.training);
   }
 
   /** Number of parameters, paddings not counted. */
@@ -137,6 +167,7 @@ export class ParameterStore {
    * @throws {DeepragError} If the store was made without an optimiser
    */
   get training(): TrainingVectors {
+    this.#resident?.settle();
     if (this.#training) return this.#training;
     throw new DeepragError(
       "Cannot train these parameters: the store was made without an optimiser. Give it a `rule`.",

@@ -4,8 +4,9 @@ import { type Program, withGradients } from "../graph/mod.ts";
 import type { Segment } from "../optim/mod.ts";
 import { type DType, type HostTensor, hostTensor } from "../tensor/host_tensor.ts";
 import type { RandomKey } from "../tensor/random.ts";
-import type { CompileOptions, Executor, HostTensors } from "./executor.ts";
+import type { CompileOptions, Executable, Executor, HostTensors } from "./executor.ts";
 import { listProblems, type ParameterStore } from "./parameter_store.ts";
+import type { ResidentParameters } from "./resident.ts";
 
 /** Choices of {@linkcode createTrainStep}. */
 export interface TrainStepOptions extends CompileOptions {
@@ -117,12 +118,14 @@ export async function createTrainStep(
   const { lossName = "loss", ...compileOptions } = options;
   checkParameters(program, store);
   const names = store.layout.segments.map((s) => s.name);
+  const whole = withGradients(program, { loss: lossName, parameters: names });
+  if (!store.resident) executor.reside?.(store);
+  if (store.resident) {
+    return await residentStep(store.resident, whole, { lossName, compileOptions });
+  }
   const wholeOutputs = Object.fromEntries(names.map((n) => [`grad:${n}`, store.gradients[n]]));
   const sparse = store.layout.segments.filter((s) => s.isRowSparse);
-  const executable = await executor.compile(
-    withGradients(program, { loss: lossName, parameters: names }),
-    compileOptions,
-  );
+  const executable = await executor.compile(whole, compileOptions);
   const inputs = Object.fromEntries(
     Object.entries(executable.inputs).filter(([name]) => !Object.hasOwn(store.params, name)),
   );
@@ -143,6 +146,36 @@ export async function createTrainStep(
       return { loss: results[lossName].data[0], aux };
     },
     dispose: () => executable.dispose(),
+  };
+}
+
+/** A step whose parameters and gradients stay where the program runs. */
+async function residentStep(
+  resident: ResidentParameters,
+  program: Program,
+  { lossName, compileOptions }: { lossName: string; compileOptions: CompileOptions },
+): Promise<TrainStep> {
+  resident.hold();
+  let executable: Executable;
+  try {
+    executable = await resident.compile(program, compileOptions);
+  } catch (error) {
+    resident.release();
+    throw error;
+  }
+  let isDisposed = false;
+  return {
+    inputs: executable.inputs,
+    async step(batch: HostTensors, { random }: StepOptions = {}): Promise<TrainStepResult> {
+      const { [lossName]: loss, ...aux } = await executable.run(batch, { random });
+      return { loss: loss.data[0], aux };
+    },
+    async dispose(): Promise<void> {
+      if (isDisposed) return;
+      isDisposed = true;
+      await executable.dispose();
+      resident.release();
+    },
   };
 }
 

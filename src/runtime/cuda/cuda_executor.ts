@@ -1,7 +1,10 @@
 /** Programs on a device with kernels of our own making. @module */
 import type { Program } from "../../graph/mod.ts";
 import type { CompileOptions, Executor } from "../executor.ts";
-import type { Device, MatrixPrecision } from "./device.ts";
+import type { ParameterStore } from "../parameter_store.ts";
+import type { ResidentParameters } from "../resident.ts";
+import type { Device, DevicePointer, MatrixPrecision } from "./device.ts";
+import { canReside, DeviceParameters } from "./device_parameters.ts";
 import { DeviceExecutable } from "./device_executable.ts";
 import { KernelLibrary } from "./kernel_library.ts";
 
@@ -37,6 +40,14 @@ export function deviceExecutor(
 ): DeviceExecutor {
   const { precision = "float32", name = "cuda" } = options;
   const library = new KernelLibrary(device);
+  const residents = new Set<DeviceParameters>();
+  const resident = (data: ArrayBufferView): DevicePointer | undefined => {
+    for (const one of residents) {
+      const pointer = one.isAhead ? one.pointerOf(data) : undefined;
+      if (pointer !== undefined) return pointer;
+    }
+    return undefined;
+  };
   return {
     name,
     device,
@@ -44,7 +55,22 @@ export function deviceExecutor(
     precision,
     // deno-lint-ignore require-await -- errors become rejections, as with every other executor
     async compile(program: Program, compileOptions: CompileOptions = {}) {
-      return new DeviceExecutable(device, library, program, { ...compileOptions, precision });
+      const options = { ...compileOptions, precision, resident };
+      return new DeviceExecutable(device, library, program, options);
+    },
+    reside(store: ParameterStore): ResidentParameters | undefined {
+      if (!canReside(store)) return undefined;
+      store.moveTo((flat, training) => {
+        const made: DeviceParameters = new DeviceParameters(store, { flat, training }, {
+          device,
+          library,
+          precision,
+          forget: () => residents.delete(made),
+        });
+        residents.add(made);
+        return made;
+      });
+      return store.resident;
     },
     dispose: () => device.dispose(),
   };

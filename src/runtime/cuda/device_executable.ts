@@ -9,6 +9,7 @@ import { bindGraph } from "./bound_graph.ts";
 import type { Device, DevicePointer, MatrixPrecision } from "./device.ts";
 import type { KernelLibrary } from "./kernel_library.ts";
 import { lower, type LoweredProgram } from "./lower.ts";
+import { halfName } from "./stored_values.ts";
 import { type ExternalMemory, PreparedProgram } from "./prepared_program.ts";
 
 /** Sets of sizes that are kept prepared; the one used longest ago makes room for the next. */
@@ -20,6 +21,12 @@ export interface DeviceExecutableOptions extends CompileOptions {
   precision: MatrixPrecision;
   /** Memory of inputs and outputs that lives on the device: they are neither fed nor fetched. */
   external?: ExternalMemory;
+  /** Copies in bfloat16 of external inputs, for matrix products. */
+  halves?: ExternalMemory;
+  /** Called before every run. */
+  beforeRun?: () => void;
+  /** Where a view of the host's memory stands on the device, if it does and is newer there. */
+  resident?: (data: ArrayBufferView) => DevicePointer | undefined;
 }
 
 /** A program on a device. */
@@ -63,7 +70,7 @@ export class DeviceExecutable implements Executable {
     this.inputs = Object.fromEntries(
       Object.entries(this.#fedSignature.inputs).map(([name, { dtype }]) => [name, dtype]),
     );
-    this.outputs = signature.outputs.map((o) => o.name);
+    this.outputs = signature.outputs.map((o) => o.name).filter((n) => !this.#external.has(n));
     for (const [name, { data }] of Object.entries(options.constants ?? {})) {
       const pointer = device.allocate(Math.max(16, data.byteLength));
       this.#constants.set(name, pointer);
@@ -77,6 +84,7 @@ export class DeviceExecutable implements Executable {
     return lower(bindGraph(this.#recording, sizes), {
       precision,
       constants: new Set(Object.keys(constants)),
+      halves: new Set(this.#options.halves?.keys()),
     });
   }
 
@@ -97,7 +105,11 @@ export class DeviceExecutable implements Executable {
     const made = await PreparedProgram.open(this.#device, this.#library, this.lowered(sizes), {
       siteCount: this.#signature.masks.length,
       constants: this.#constants,
-      external: this.#external,
+      external: new Map([
+        ...this.#external,
+        ...[...this.#options.halves ?? []].map(([name, p]) => [halfName(name), p] as const),
+      ]),
+      resident: this.#options.resident,
     });
     this.#prepared.set(key, made);
     return made;
@@ -118,6 +130,7 @@ export class DeviceExecutable implements Executable {
     const turn = this.#turn.then(async () => {
       if (this.#isDisposed) throw new DeepragError(`Cannot run ${name}: it was disposed`);
       const prepared = await this.prepare(sizes);
+      this.#options.beforeRun?.();
       prepared.feed(inputs, random);
       prepared.enqueue();
       return use(prepared);

@@ -60,10 +60,14 @@ const newScope = (): Scope => ({ lines: [], known: new Map() });
 
 /** Values that one loop of a kernel computes and another one reads again. */
 export interface Persistence {
-  /** Keys of values to keep in registers. */
-  readonly wanted: Set<string>;
+  /** Keys of values to keep in registers, and whether each is read from memory. */
+  readonly wanted: Map<string, boolean>;
+  /** Whether the writing only finds out what is wanted: what it writes is no code then. */
+  readonly isProbe: boolean;
   /** Loop in which a value was asked for first. */
   readonly seen: Map<string, number>;
+  /** Values that were read from memory. */
+  readonly loads: Set<string>;
   /** Where a value is kept. */
   readonly kept: Map<string, string>;
   /** Declarations of what is kept. */
@@ -196,9 +200,9 @@ export class Emitter {
     if (kept) return kept;
     const first = persistence.seen.get(key);
     if (first === undefined) persistence.seen.set(key, this.#loop);
-    else if (first < this.#loop) {
-      persistence.wanted.add(key);
-      return "0"; // of a first writing, which only finds out what to keep
+    else if (first < this.#loop && persistence.isProbe) {
+      persistence.wanted.set(key, persistence.loads.has(key));
+      return "0";
     }
     return undefined;
   }
@@ -218,6 +222,7 @@ export class Emitter {
 
   /** A number in memory. */
   #load(key: string, value: BoundValue, position: Position, storage: StorageType): string {
+    this.#persistence?.loads.add(key);
     const at = this.#note(position.linear());
     const buffer = this.#buffer(value, storage), type = REGISTER_TYPE[value.dtype];
     if (at.use === "counts" && !this.#branches.length) {

@@ -6,7 +6,7 @@
  * @module
  */
 import { type BoundSource, type BoundValue, countOf } from "./bound_graph.ts";
-import { type Coordinate, laneText, Position } from "./coordinates.ts";
+import { type Coordinate, Position } from "./coordinates.ts";
 import { Emitter, type StorageType } from "./emitter.ts";
 import { type GeneratedKernel, kernelText, lanesFor } from "./generated_kernel.ts";
 import { literal } from "./expressions.ts";
@@ -26,8 +26,10 @@ export const COMBINE_THREADS = 256;
 
 /** Most shares that a reduction is cut into. */
 const MAX_SHARES = 256;
-/** Threads that keep a large device busy. */
-const WANTED_THREADS = 1 << 17;
+/** Blocks that keep a large device busy. */
+const WANTED_BLOCKS = 512;
+/** Threads of a block of the first kernel. */
+const THREADS = 256;
 
 const IDENTITY: Readonly<Record<string, Record<"float32" | "int32", string>>> = {
   Sum: { float32: "0.0f", int32: "0" },
@@ -92,10 +94,12 @@ export function foldKernels(
   const outputs = values[0].count, length = countOf(axes.map((i) => shape[i]));
   const keepsLast = !axes.includes(shape.length - 1);
   const lanes = keepsLast ? lanesFor(shape.at(-1)!, [preferred], outputs * length) : 1;
-  const threads = Math.min(256, Math.max(32, 2 ** Math.ceil(Math.log2(outputs / lanes))));
-  const blocks = Math.ceil(outputs / lanes / threads);
-  const wanted = Math.ceil(WANTED_THREADS / (blocks * threads));
-  const shares = Math.max(1, Math.min(MAX_SHARES, wanted, Math.ceil(length / 4)));
+  // So many threads side by side along the results, and so many rows of them in a block.
+  const across = Math.min(THREADS, 2 ** Math.ceil(Math.log2(Math.max(1, outputs / lanes))));
+  const down = THREADS / across;
+  const blocks = Math.ceil(outputs / lanes / across);
+  const wanted = Math.ceil(WANTED_BLOCKS / blocks);
+  const shares = Math.max(1, Math.min(MAX_SHARES, wanted, Math.ceil(length / (4 * down))));
   const share = Math.ceil(length / shares);
   const e = new Emitter(lanes, storageOf, { members: values });
   const o: Coordinate = { text: "t", use: lanes > 1 ? "counts" : "same", bound: outputs };
@@ -111,8 +115,20 @@ export function foldKernels(
       `for (int l = 0; l < V; l++) s${i}[l] = ${IDENTITY[op][type]};`,
     );
     inLanes.push(`s${i}[l] = ${op}::of(s${i}[l], ${text});`);
-    const at = `(long long)blockIdx.y * ${outputs} + ${laneText({ ...o, use: "same" })}`;
-    stores.push(`writePack<V>(q${i} + ${at}, s${i});`);
+    const cType = type === "int32" ? "int" : "float";
+    if (down > 1) {
+      stores.push(
+        `__shared__ ${cType} parts${i}[${down}][${across * lanes}];`,
+        `for (int l = 0; l < V; l++) parts${i}[y][x * V + l] = s${i}[l];`,
+        "__syncthreads();",
+        `if (y == 0) for (int k = 1; k < ${down}; k++) {`,
+        `for (int l = 0; l < V; l++) s${i}[l] = ${op}::of(s${i}[l], parts${i}[k][x * V + l]);`,
+        "}",
+      );
+    }
+    stores.push(
+      `if (y == 0 && isInside) writePack<V>(q${i} + ((long long)blockIdx.y * ${outputs} + t), s${i});`,
+    );
   });
   const { row, before, body } = e.startLoop();
   const writes = values.map((value) => ({
@@ -122,19 +138,20 @@ export function foldKernels(
   const text = kernelText({
     reads: e.buffers,
     writes,
-    threads,
+    threads: THREADS,
     isWide: isWide || e.isWide,
     body: [
       `constexpr int V = ${lanes};`,
-      `const long long at = (long long)blockIdx.x * ${threads} + threadIdx.x;`,
-      "if (at >= n) return;",
-      "const Index t = (Index)at * V;",
+      `const int x = threadIdx.x % ${across}, y = threadIdx.x / ${across};`,
+      `const long long at = (long long)blockIdx.x * ${across} + x;`,
+      "const bool isInside = at < n;",
+      "const Index t = (Index)(isInside ? at : n - 1) * V;",
       ...head,
       ...row,
       `const Index begin = (Index)blockIdx.y * ${share};`,
       `const Index end = begin + ${share} < ${length} ? begin + ${share} : ${length};`,
       "#pragma unroll 4",
-      "for (Index c = begin; c < end; c++) {",
+      `for (Index c = begin + y; c < end; c += ${down}) {`,
       ...before,
       "#pragma unroll",
       "for (int l = 0; l < V; l++) {",
@@ -151,8 +168,8 @@ export function foldKernels(
     writes,
     n: outputs / lanes,
     grid: [blocks, shares, 1],
-    threads,
-    hasBarriers: false,
+    threads: THREADS,
+    hasBarriers: down > 1,
   };
   if (shares === 1) return { first, shares };
   const { op } = reductionOf(values[0]);

@@ -78,6 +78,7 @@ ${UNARY}
 ${BINARY}
 float fmaf(float, float, float) noexcept;
 float ldexpf(float, int) noexcept;
+double sqrt(double) noexcept; double fabs(double) noexcept;
 }
 ${VECTOR_TYPES}
 ${MIN_MAX}

@@ -60,6 +60,8 @@ export interface LowerOptions {
   readonly precision: MatrixPrecision;
   /** Inputs that never change. */
   readonly constants?: ReadonlySet<string>;
+  /** Inputs of which there is a copy in bfloat16, named by {@linkcode halfName}. */
+  readonly halves?: ReadonlySet<string>;
 }
 
 class Lowering {
@@ -73,9 +75,9 @@ class Lowering {
   readonly #precision: MatrixPrecision;
   #keys?: number;
 
-  constructor(graph: BoundGraph, precision: MatrixPrecision) {
+  constructor(graph: BoundGraph, { precision, halves }: LowerOptions) {
     this.#precision = precision;
-    this.#values = new StoredValues(graph, precision);
+    this.#values = new StoredValues(graph, precision, halves);
     this.#fusion = new Fusion(this.#values, precision === "bfloat16" ? 8 : 4);
     for (const { name, value } of this.#values.outputs) {
       if (!this.#outputNames.has(value.id)) this.#outputNames.set(value.id, name);
@@ -249,8 +251,8 @@ class Lowering {
  * @param options Precision, and which inputs never change
  */
 export function lower(graph: BoundGraph, options: LowerOptions): LoweredProgram {
-  const { precision, constants = new Set() } = options;
-  const lowering = new Lowering(graph, precision);
+  const { constants = new Set() } = options;
+  const lowering = new Lowering(graph, options);
   const { steps } = lowering, slots = [...lowering.slots];
   const outputs = lowering.outputs.map(({ name, value, slot }) => ({
     name,

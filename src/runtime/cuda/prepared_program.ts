@@ -25,6 +25,7 @@ export class PreparedProgram {
   readonly #inputs = new Map<string, number>();
   readonly #external: ExternalMemory;
   readonly #siteCount: number;
+  readonly #resident?: (data: ArrayBufferView) => DevicePointer | undefined;
   #keys?: DevicePointer;
   #run: Enqueue[] = [];
   #replay?: Replay;
@@ -34,13 +35,18 @@ export class PreparedProgram {
     device: Device,
     library: KernelLibrary,
     lowered: LoweredProgram,
-    options: { siteCount: number; external: ExternalMemory },
+    options: {
+      siteCount: number;
+      external: ExternalMemory;
+      resident?: (data: ArrayBufferView) => DevicePointer | undefined;
+    },
   ) {
     this.#device = device;
     this.#library = library;
     this.lowered = lowered;
     this.#siteCount = options.siteCount;
     this.#external = options.external;
+    this.#resident = options.resident;
   }
 
   /**
@@ -56,6 +62,7 @@ export class PreparedProgram {
       siteCount: number;
       constants: ReadonlyMap<string, DevicePointer>;
       external: ExternalMemory;
+      resident?: (data: ArrayBufferView) => DevicePointer | undefined;
     },
   ): Promise<PreparedProgram> {
     await library.add([...lowered.once, ...lowered.steps]);
@@ -63,6 +70,7 @@ export class PreparedProgram {
     const made = new PreparedProgram(device, library, lowered, {
       siteCount: options.siteCount,
       external,
+      resident: options.resident,
     });
     try {
       made.#reserve();
@@ -144,7 +152,9 @@ export class PreparedProgram {
   feed(inputs: HostTensors, random: RandomKey | undefined): void {
     for (const [name, slot] of this.#inputs) {
       const { data } = inputs[name];
-      if (data.length) this.#device.upload(this.#pointers[slot], data);
+      const there = this.#resident?.(data);
+      if (there !== undefined) this.#device.copy(this.#pointers[slot], there, data.byteLength);
+      else if (data.length) this.#device.upload(this.#pointers[slot], data);
     }
     if (this.#keys === undefined || !random) return;
     const words = new Uint32Array(4 * this.#siteCount);
@@ -165,6 +175,11 @@ export class PreparedProgram {
       for (const f of this.#run) f();
     });
     this.#replay.launch();
+  }
+
+  /** What enqueues one step, for measurements. */
+  stepAt(index: number): () => void {
+    return this.#run[index];
   }
 
   /** Where an output lies. */

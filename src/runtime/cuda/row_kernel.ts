@@ -221,22 +221,31 @@ class RowWriter {
     return { body: out, e };
   }
 
+  /** What fits the registers: all, or what would have to be read from memory again, or nothing. */
+  #affordable(wanted: ReadonlyMap<string, boolean>): Map<string, boolean> {
+    const fits = (n: number): boolean => n * this.#shape.rounds * this.#lanes <= KEPT_FLOATS;
+    if (fits(wanted.size)) return new Map(wanted);
+    const loads = [...wanted].filter(([, isLoad]) => isLoad);
+    return new Map(fits(loads.length) ? loads : []);
+  }
+
   kernel(): GeneratedKernel {
     const { rows } = this.#options, { threads, rounds, rowsOfBlock } = this.#shape;
-    const persistence = (wanted: Set<string>): Persistence => ({
+    const persistence = (wanted: Map<string, boolean>, isProbe: boolean): Persistence => ({
       wanted,
+      isProbe,
       seen: new Map(),
+      loads: new Set(),
       kept: new Map(),
       declarations: [],
     });
-    const found = persistence(new Set());
-    let { body, e } = this.write(found);
+    const probe = persistence(new Map(), true);
+    let { body, e } = this.write(probe);
     let declarations: string[] = [];
-    if (found.wanted.size) {
-      const isKept = found.wanted.size * rounds * this.#lanes <= KEPT_FLOATS;
-      const kept = isKept ? persistence(found.wanted) : undefined;
+    if (probe.wanted.size) {
+      const kept = persistence(this.#affordable(probe.wanted), false);
       ({ body, e } = this.write(kept));
-      declarations = kept?.declarations ?? [];
+      declarations = kept.declarations;
     }
     const blockThreads = rowsOfBlock > 1 ? 256 : threads;
     const place = rowsOfBlock > 1

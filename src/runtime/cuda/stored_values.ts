@@ -31,6 +31,9 @@ export function isRowReduction(v: BoundValue): boolean {
   return shape.every((d, i) => i < first || d === 1 || axes.includes(i));
 }
 
+/** Name of the copy in bfloat16 of an input. */
+export const halfName = (name: string): string => `bfloat16:${name}`;
+
 /** Decides what lies in memory. */
 export class StoredValues {
   /** Operands of each product. */
@@ -43,11 +46,20 @@ export class StoredValues {
   readonly #inFloat32 = new Set<number>();
   readonly #copies = new Map<number, BoundValue>();
   readonly #precision: MatrixPrecision;
+  readonly #halves: ReadonlySet<string>;
   readonly #reads = new Map<number, Set<BoundValue>>();
   #nextId: number;
 
-  constructor(graph: BoundGraph, precision: MatrixPrecision) {
+  /**
+   * @param halves Inputs of which there is a copy in bfloat16
+   */
+  constructor(
+    graph: BoundGraph,
+    precision: MatrixPrecision,
+    halves: ReadonlySet<string> = new Set(),
+  ) {
     this.#precision = precision;
+    this.#halves = halves;
     this.#nextId = 1 + Math.max(
       0,
       ...graph.nodes.flatMap((n) => [...n.inputs, ...n.outputs].map((v) => v.id)),
@@ -98,17 +110,17 @@ export class StoredValues {
         users.get(id)!.add(node);
       }
     }
-    /** Stored numbers and slow operations behind a value that is not stored. */
-    const costs = new Map<number, { loads: Set<number>; isSlow: boolean }>();
-    const costOf = (v: BoundValue): { loads: Set<number>; isSlow: boolean } => {
+    /** Stored values and slow operations behind a value that is not stored. */
+    const costs = new Map<number, { loads: Set<BoundValue>; isSlow: boolean }>();
+    const costOf = (v: BoundValue): { loads: Set<BoundValue>; isSlow: boolean } => {
       const base = baseOf(v), node = nodeOf(base);
       if (base.source.kind === "mask") return { loads: new Set(), isSlow: true };
       if (!node) {
         const isLoad = base.source.kind === "input" || base.source.kind === "table";
-        return { loads: new Set(isLoad ? [base.id] : []), isSlow: false };
+        return { loads: new Set(isLoad ? [base] : []), isSlow: false };
       }
       if (this.#roots.has(base.id) || node.op === "MatMul") {
-        return { loads: new Set([base.id]), isSlow: false };
+        return { loads: new Set([base]), isSlow: false };
       }
       const known = costs.get(base.id);
       if (known) return known;
@@ -128,7 +140,9 @@ export class StoredValues {
         }
         const cost = costOf(v);
         const isShared = (users.get(v.id)?.size ?? 0) > 1;
-        if (isShared && (cost.isSlow || cost.loads.size > 1) || cost.loads.size > MOST_LOADS) {
+        // What is read for many elements at once costs nothing.
+        const loads = [...cost.loads].filter((x) => 2 * x.count >= v.count).length;
+        if (isShared && (cost.isSlow || loads > 1) || cost.loads.size > MOST_LOADS) {
           this.#keep(v);
         }
       }
@@ -162,6 +176,12 @@ export class StoredValues {
   #inBfloat16(base: BoundValue): BoundValue {
     if (this.storageOf(base) === "bfloat16") return base;
     let copy = this.#copies.get(base.id);
+    if (!copy && base.source.kind === "input" && this.#halves.has(base.source.name)) {
+      const name = halfName(base.source.name);
+      copy = { ...base, id: this.#nextId++, source: { kind: "input", name } };
+      this.#copies.set(base.id, copy);
+      this.#copies.set(copy.id, copy);
+    }
     if (!copy) {
       copy = this.#result("Identity", base, base.shape);
       this.#copies.set(base.id, copy);
@@ -227,7 +247,9 @@ export class StoredValues {
   /** How a value lies in memory; undefined if it does not. */
   storageOf = (value: BoundValue): StorageType | undefined => {
     const { source, dtype, id } = value;
-    if (source.kind === "input" || source.kind === "table") return dtype;
+    if (source.kind === "input" || source.kind === "table") {
+      return this.#copies.get(id) === value ? "bfloat16" : dtype;
+    }
     if (!this.#roots.has(id)) return undefined;
     if (dtype !== "float32" || this.#precision !== "bfloat16") return dtype;
     if (this.#copies.get(id) === value) return "bfloat16";

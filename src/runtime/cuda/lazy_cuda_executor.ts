@@ -2,6 +2,8 @@
 import { DeviceError } from "../../errors.ts";
 import type { Program } from "../../graph/mod.ts";
 import type { CompileOptions, Executable, Executor } from "../executor.ts";
+import type { ParameterStore } from "../parameter_store.ts";
+import type { ResidentParameters } from "../resident.ts";
 import type { DeviceExecutor } from "./cuda_executor.ts";
 import type { Device, MatrixPrecision } from "./device.ts";
 import type { CudaOptions } from "./open_cuda_device.ts";
@@ -18,20 +20,30 @@ export interface LazyExecutor<E extends Executor = Executor> extends Executor {
   open(): Promise<E>;
 }
 
-/** GPUs that are open, by how: programs of all executors share one. */
+/** GPUs that are open, by how. */
 const devices = new Map<string, Promise<Device>>();
+/** Executors on them, by how and by precision: they share kernels, and know what lives on the GPU. */
+const executors = new Map<string, Promise<DeviceExecutor>>();
 
-async function openShared(options: CudaOptions): Promise<Device> {
-  const { index, libraries, cache, tune, system } = options;
+/** What is there, or is being made, under a key; what could not be made is made anew the next time. */
+function shared<T>(all: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  const known = all.get(key) ?? make();
+  all.set(key, known);
+  known.catch(() => all.delete(key));
+  return known;
+}
+
+async function openShared({ precision, ...options }: CudaExecutorOptions): Promise<DeviceExecutor> {
   const { openCudaDevice } = await import("./open_cuda_device.ts");
+  const { deviceExecutor } = await import("./cuda_executor.ts");
+  const { index, libraries, cache, tune, system } = options;
   // Another system is a test's: what it opens is the test's own.
-  if (system) return await openCudaDevice(options);
+  if (system) return deviceExecutor(await openCudaDevice(options), { precision });
   const key = JSON.stringify([index ?? 0, libraries ?? null, cache ?? null, tune ?? false]);
-  const known = devices.get(key) ?? openCudaDevice(options);
-  devices.set(key, known);
-  // One that failed may succeed later: libraries can be installed meanwhile.
-  known.catch(() => devices.delete(key));
-  return await known;
+  return await shared(executors, `${key} ${precision ?? "float32"}`, async () => {
+    const device = await shared(devices, key, () => openCudaDevice(options));
+    return deviceExecutor(device, { precision });
+  });
 }
 
 /**
@@ -49,11 +61,7 @@ async function openShared(options: CudaOptions): Promise<Device> {
  * ```
  */
 export function cudaExecutor(options: CudaExecutorOptions = {}): LazyExecutor<DeviceExecutor> {
-  return lazily("cuda", async () => {
-    const device = await openShared(options);
-    const { deviceExecutor } = await import("./cuda_executor.ts");
-    return deviceExecutor(device, { precision: options.precision });
-  });
+  return lazily("cuda", () => openShared(options));
 }
 
 let isSaid = false;
@@ -103,6 +111,9 @@ function lazily<E extends Executor>(name: string, start: () => Promise<E>): Lazy
     open,
     async compile(program: Program, options?: CompileOptions): Promise<Executable> {
       return await (await open()).compile(program, options);
+    },
+    reside(store: ParameterStore): ResidentParameters | undefined {
+      return opened?.reside?.(store);
     },
   };
 }

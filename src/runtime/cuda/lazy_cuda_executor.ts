@@ -42,8 +42,15 @@ async function openShared({ precision, ...options }: CudaExecutorOptions): Promi
   const key = JSON.stringify([index ?? 0, libraries ?? null, cache ?? null, tune ?? false]);
   return await shared(executors, `${key} ${precision ?? "float32"}`, async () => {
     const device = await shared(devices, key, () => openCudaDevice(options));
-    return deviceExecutor(device, { precision });
+    const executor = deviceExecutor(device, { precision });
+    return { ...executor, dispose: () => (forget(key), executor.dispose()) };
   });
+}
+
+/** A GPU is about to be closed: open it again the next time. */
+function forget(key: string): void {
+  devices.delete(key);
+  for (const one of executors.keys()) if (one.startsWith(`${key} `)) executors.delete(one);
 }
 
 /**
@@ -83,8 +90,10 @@ export function cudaOr(options: CudaExecutorOptions, otherwise: Executor): LazyE
       news = `programs run on cuda: ${opened.device.name}, ${opened.precision}`;
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
-      const [reason] = error.message.split("\n");
-      news = `programs run on ${otherwise.name}, not on cuda: ${reason}`;
+      // The first line of several ends before a list of places.
+      const [reason, ...places] = error.message.split("\n");
+      const rest = places.length ? " the places that doctor names" : "";
+      news = `programs run on ${otherwise.name}, not on cuda: ${reason}${rest}`;
     }
     if (!isSaid) console.warn(news);
     isSaid = true;

@@ -208,6 +208,33 @@ Deno.test("a provider has a known name and belongs to an executor of ONNX Runtim
   }
 });
 
+Deno.test("precision and libraries belong to the executors cuda and auto", () => {
+  const { device } = composeConfig({});
+  assertEquals([device.precision, device.libraries], ["float32", null]);
+  const problems = (...overrides: string[]): string[] => problemsOf({ overrides });
+  assertEquals(problems("device.precision=float16", "device.executor=cuda"), [
+    'device.precision: must be one of float32, tf32, bfloat16, is "float16" (command line)',
+  ]);
+  assertEquals(
+    problems("device.precision=tf32", "device.libraries=/opt/cuda", "device.executor=wasm"),
+    [
+      "device.precision: must be float32 for device.executor=wasm: only cuda and auto compute in " +
+      "another one (command line)",
+      "device.libraries: must be null for device.executor=wasm: only cuda and auto use CUDA's " +
+      "libraries (command line)",
+    ],
+  );
+  for (const executor of ["cuda", "auto"]) {
+    const overrides = [
+      `device.executor=${executor}`,
+      "device.precision=bfloat16",
+      "device.libraries=/x",
+    ];
+    const { device } = composeConfig({ overrides });
+    assertEquals([device.precision, device.libraries], ["bfloat16", "/x"]);
+  }
+});
+
 Deno.test("joint training: objective, candidates and start must fit together", () => {
   const problems = (...overrides: string[]): string[] => problemsOf({ overrides });
   assertEquals(problems("joint.objective=drawn_utility"), [

@@ -141,8 +141,8 @@ Deno.test("all problems of all layers are reported at once, with key, range and 
       [
         "data: there is no file data/squadd.yaml; did you mean squad_dsi? " +
         "(there are: beir, hotpotqa, jsonl, squad_dsi, synthetic, world) (command line)",
-        "device.executor: must be one of onnx, onnx-worker, wasm, cpu, tfjs-node, tfjs-node-gpu, is " +
-        '"gpu" (command line)',
+        "device.executor: must be one of onnx, onnx-worker, wasm, cpu, tfjs-node, tfjs-node-gpu, cuda, " +
+        'auto, is "gpu" (command line)',
         "evaluation.beam: must be a whole number from 1 to 1000, is 100000 (command line)",
         "oops: is not an override: write section.key=value, such as training.max_steps=10",
         `training.batch_sise: is no such key; did you mean training.batch_size? (${configDir}/train/bad.yaml)`,

@@ -14,7 +14,12 @@ const CONFIGS: Record<string, { json: Record<string, unknown>; sizes: [number, n
       sizes: [64, 32, 8],
     },
     "t5-small": { json: {}, sizes: [32, 64, 8] },
+    "t5-base": {
+      json: { d_model: 768, d_ff: 3072, num_heads: 12, num_layers: 12 },
+      sizes: [128, 128, 32],
+    },
   };
+
 /** A model, its parameters with AdamW, and a batch. */
 export interface T5Step {
   config: T5Config;
@@ -25,12 +30,22 @@ export interface T5Step {
   batch: HostTensors;
 }
 
-/** The step of that name: `small` or `t5-small`. */
-export function t5Step(name: string, { hasShortTargets = true } = {}): T5Step {
+/**
+ * The step of that name: `small`, `t5-small` or `t5-base`.
+ *
+ * @param options.sizes B, S, T; each name has its own
+ */
+export function t5Step(
+  name: string,
+  { hasShortTargets = true, sizes }: {
+    hasShortTargets?: boolean;
+    sizes?: [number, number, number];
+  } = {},
+): T5Step {
   const choice = CONFIGS[name];
   if (!choice) throw new Error(`--config is one of ${Object.keys(CONFIGS).join(", ")}`);
   const config = parseT5Config({ model_type: "t5", ...choice.json });
-  const [B, S, T] = choice.sizes;
+  const [B, S, T] = sizes ?? choice.sizes;
 
   const specs = t5ParamSpecs(config);
   const program: Program = {
@@ -57,7 +72,7 @@ export function t5Step(name: string, { hasShortTargets = true } = {}): T5Step {
   const random = randomStream({ seed: 1, stream: "batch", step: 0 });
   const ids = (n: number) =>
     Int32Array.from({ length: n }, () => 2 + random.int(config.vocabSize - 2));
-  const lengths = Array.from({ length: B }, () => S - random.int(S / 4));
+  const lengths = Array.from({ length: B }, () => S - random.int(Math.max(1, S / 4)));
   const batch = {
     inputIds: hostTensor("int32", ids(B * S), [B, S]),
     isToken: hostTensor(

@@ -15,6 +15,8 @@ import torch
 
 from train_step_torch import T5
 
+DEVICE = "cuda"
+
 
 def shapes(c):
     """Names and shapes of T5's weights, tied, with a relu feed-forward."""
@@ -48,19 +50,18 @@ def main():
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     weights = {
-        name: (torch.ones(shape, device="cuda") if "layer_norm" in name
-               else torch.randn(shape, device="cuda") * 0.05).requires_grad_()
+        name: (torch.ones(shape, device=DEVICE) if "layer_norm" in name
+               else torch.randn(shape, device=DEVICE) * 0.05).requires_grad_()
         for name, shape in shapes(config).items()
     }
     model = T5(config, weights)
-    torch.set_default_device("cuda")
-    ids = torch.randint(2, config["vocab_size"], (B, S))
-    lengths = S - torch.randint(0, max(1, S // 4), (B,))
-    is_token = (torch.arange(S)[None, :] < lengths[:, None]).float()
-    labels = torch.randint(2, config["vocab_size"], (B, T))
+    ids = torch.randint(2, config["vocab_size"], (B, S), device=DEVICE)
+    lengths = S - torch.randint(0, max(1, S // 4), (B,), device=DEVICE)
+    is_token = (torch.arange(S, device=DEVICE)[None, :] < lengths[:, None]).float()
+    labels = torch.randint(2, config["vocab_size"], (B, T), device=DEVICE)
 
     def loss_of():
-        with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bfloat16"):
             return model.loss(ids, is_token, labels)
 
     loss_of_ = loss_of

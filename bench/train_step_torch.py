@@ -32,7 +32,9 @@ class T5:
 
     def bias(self, stack, length):
         buckets, far = self.c["relative_attention_num_buckets"], self.c["relative_attention_max_distance"]
-        distance = torch.arange(length)[None, :] - torch.arange(length)[:, None]
+        name = stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+        place = torch.arange(length, device=self.w[name].device)
+        distance = place[None, :] - place[:, None]
         result = torch.zeros_like(distance)
         if stack == "encoder":
             buckets //= 2
@@ -44,7 +46,6 @@ class T5:
         ratio = torch.log(distance.clamp(min=1).float() / exact) / math.log(far / exact)
         large = (exact + (ratio * (buckets - exact)).long()).clamp(max=buckets - 1)
         result = result + torch.where(distance < exact, distance, large)
-        name = stack + ".block.0.layer.0.SelfAttention.relative_attention_bias.weight"
         return F.embedding(result, self.w[name]).permute(2, 0, 1)[None]
 
     def heads(self, x):
@@ -76,7 +77,7 @@ class T5:
         T = labels.shape[1]
         ids = torch.cat([torch.zeros_like(labels[:, :1]), labels[:, :-1].clamp(min=0)], 1)
         x = F.embedding(ids, w["shared.weight"])
-        bias = self.bias("decoder", T) + torch.full((T, T), -1e9).triu(1)
+        bias = self.bias("decoder", T) + torch.full((T, T), -1e9, device=x.device).triu(1)
         for i in range(c["num_decoder_layers"]):
             layer = f"decoder.block.{i}.layer"
             x = self.attention(x, layer + ".0", "SelfAttention", bias)

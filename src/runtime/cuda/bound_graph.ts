@@ -61,6 +61,8 @@ export interface BoundGraph {
   readonly inputs: ReadonlyMap<string, BoundValue>;
   /** Outputs in order. */
   readonly outputs: readonly { readonly name: string; readonly value: BoundValue }[];
+  /** Operations that were recorded, before compound ones were taken apart. */
+  readonly recordedCount: number;
 }
 
 /** Product of sizes. */
@@ -343,5 +345,6 @@ export function bindGraph(recording: Recording, sizes: Sizes): BoundGraph {
     name,
     value: binder.value(value),
   }));
-  return { nodes: binder.nodes, inputs: binder.inputs, outputs };
+  const recordedCount = recording.nodes.length;
+  return { nodes: binder.nodes, inputs: binder.inputs, outputs, recordedCount };
 }

@@ -51,7 +51,7 @@ export interface LoweredProgram {
   /** Outputs in order. */
   readonly outputs: readonly LoweredOutput[];
   /** Operations that were recorded. */
-  readonly nodeCount: number;
+  readonly recordedCount: number;
 }
 
 /** Choices of {@linkcode lower}. */
@@ -300,7 +300,7 @@ export function lower(graph: BoundGraph, options: LowerOptions): LoweredProgram 
     offsets: placed,
     passingBytes: bytes,
     outputs,
-    nodeCount: graph.nodes.length,
+    recordedCount: graph.recordedCount,
   };
 }
 

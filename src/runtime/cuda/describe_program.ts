@@ -42,7 +42,7 @@ function stepText(step: Step, kernels: Map<string, number>): string {
  * The steps of a program and the memory they use. Kernels of equal text have equal numbers.
  *
  * ```text
- * 12 operations, 1 kernel, 1 product, 512 bytes passing
+ * 12 recorded operations, 1 launches of 1 kernels, 1 products, 512 bytes passing
  * once:
  * steps:
  *  0 product s0 s1 -> s2: [8, 4] (row stride 4) · [4, 4] (row stride 4), float32 to float32 …
@@ -52,7 +52,7 @@ function stepText(step: Step, kernels: Map<string, number>): string {
  * ```
  */
 export function describeProgram(program: LoweredProgram): string {
-  const { once, steps, slots, offsets, passingBytes, nodeCount } = program;
+  const { once, steps, slots, offsets, passingBytes, recordedCount } = program;
   const kernels = new Map<string, number>();
   const lines = (list: readonly Step[]): string[] =>
     list.map((step, i) => `${String(i).padStart(3)} ${stepText(step, kernels)}`);
@@ -71,7 +71,9 @@ export function describeProgram(program: LoweredProgram): string {
   });
   const count = (kind: Step["kind"]): number => steps.filter((step) => step.kind === kind).length;
   return [
-    `${nodeCount} operations, ${count("kernel")} launches of ${kernels.size} kernels, ` +
+    `${recordedCount} recorded operations, ${
+      count("kernel")
+    } launches of ${kernels.size} kernels, ` +
     `${count("product")} products, ${passingBytes} bytes passing`,
     ...(before.length ? ["once:", ...before] : []),
     "steps:",

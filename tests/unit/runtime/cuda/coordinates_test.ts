@@ -1,6 +1,11 @@
 /** Coordinates as C++ text, against plain index arithmetic. */
 import { assertEquals } from "@std/assert";
-import { Coordinates, laneText, Position } from "../../../../src/runtime/cuda/coordinates.ts";
+import {
+  constant,
+  Coordinates,
+  laneText,
+  Position,
+} from "../../../../src/runtime/cuda/coordinates.ts";
 import { type RandomStream, randomStream } from "../../../../src/tensor/random.ts";
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
@@ -78,7 +83,18 @@ function lengthened({ what, position, shape, place }: Chain, random: RandomStrea
   const then =
     (f: (indices: number[]) => readonly number[], to: readonly number[]) => (at: number) =>
       placeOf(f(indicesOf(place(at), shape)), to);
-  switch (random.int(3)) {
+  const ones = shape.flatMap((d, k) => d === 1 ? [k] : []);
+  switch (random.int(ones.length ? 4 : 3)) {
+    case 3: {
+      const axis = ones[random.int(ones.length)], size = 2 + random.int(4), at = random.int(size);
+      const to = shape.with(axis, size);
+      return {
+        what: `${what} ${at} of ${size} on ${axis}`,
+        position: position.replace(axis, size, constant(at)),
+        shape: to,
+        place: then((indices) => indices.with(axis, at), to),
+      };
+    }
     case 0: {
       const to = drawShape(random, product(shape));
       return { what: `${what} [${to}]`, position: position.reshape(to), shape: to, place };
@@ -116,7 +132,7 @@ function lengthened({ what, position, shape, place }: Chain, random: RandomStrea
 
 /** Catches: a wrong cut of merged axes, a bound that is too small, lanes that are taken for neighbours. */
 for (const lanes of [1, 2, 4, 8]) {
-  Deno.test(`compositions of reshape, transpose and broadcast with ${lanes} lanes`, () => {
+  Deno.test(`compositions of reshape, transpose, broadcast and slice with ${lanes} lanes`, () => {
     const math = new Coordinates(lanes);
     for (let step = 0; step < 400; step++) {
       const random = randomStream({ seed: 1, stream: `coordinates/${lanes}`, step });

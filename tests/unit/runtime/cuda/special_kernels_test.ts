@@ -8,9 +8,9 @@ import { assertComputes, normals, programOf, streamOf, wholes, withLoss } from "
 import { hostDevice, testOnHost } from "./_host.ts";
 
 /**
- * Rows, different ids, segments and width. Catches: a digit of the sort that is left out (256, 65536 and
- * 16777216 segments are where one more is needed), runs of equal ids over several blocks, blocks that
- * are not full, columns beyond a block.
+ * Rows, different ids and their distance, segments and width. Catches: a digit of the sort that is left
+ * out (256, 65536 and 16777216 segments are where one more is needed), runs of equal ids over several
+ * blocks, blocks that are not full, columns beyond a block.
  */
 const sums: { rows: number; ids: number; segments: number; width: number; step?: number }[] = [
   { rows: 5, ids: 3, segments: 7, width: 1 },
@@ -20,7 +20,8 @@ const sums: { rows: number; ids: number; segments: number; width: number; step?:
   { rows: 1025, ids: 257, segments: 257, width: 4 },
   { rows: 2500, ids: 65535, segments: 65535, width: 1 },
   { rows: 2500, ids: 300, segments: 65536, width: 2, step: 218 },
-  { rows: 1300, ids: 1300, segments: 16777217, width: 1, step: 12905 },
+  { rows: 2000, ids: 300, segments: 80000, width: 2, step: 256 },
+  { rows: 2600, ids: 1300, segments: 16777217, width: 1, step: 12800 },
   { rows: 300, ids: 5, segments: 9, width: 700 },
   { rows: 128, ids: 1, segments: 1, width: 32 },
   { rows: 129, ids: 1, segments: 2, width: 32 },

@@ -9,6 +9,7 @@ import { bindGraph } from "./bound_graph.ts";
 import type { Device, DevicePointer, MatrixPrecision } from "./device.ts";
 import type { KernelLibrary } from "./kernel_library.ts";
 import { lower, type LoweredProgram } from "./lower.ts";
+import { stackProjections, type WeightOffsets } from "./stack_projections.ts";
 import { halfName } from "./stored_values.ts";
 import { type ExternalMemory, PreparedProgram } from "./prepared_program.ts";
 
@@ -23,6 +24,8 @@ export interface DeviceExecutableOptions extends CompileOptions {
   external?: ExternalMemory;
   /** Copies in bfloat16 of external inputs, for matrix products. */
   halves?: ExternalMemory;
+  /** Where external parameters lie, in elements of the vector that holds them all. */
+  offsets?: WeightOffsets;
   /** Called before every run. */
   beforeRun?: () => void;
   /** Where a view of the host's memory stands on the device, if it does and is newer there. */
@@ -81,7 +84,8 @@ export class DeviceExecutable implements Executable {
   /** The steps for given sizes, for dumps and counts. */
   lowered(sizes: Sizes): LoweredProgram {
     const { precision, constants = {} } = this.#options;
-    return lower(bindGraph(this.#recording, sizes), {
+    const graph = bindGraph(this.#recording, sizes);
+    return lower(stackProjections(graph, this.#options.offsets ?? new Map()), {
       precision,
       constants: new Set(Object.keys(constants)),
       halves: new Set(this.#options.halves?.keys()),

@@ -8,6 +8,7 @@ import type { ResidentParameters, ResidentUpdate } from "../resident.ts";
 import type { Device, DevicePointer, Kernel, MatrixPrecision } from "./device.ts";
 import { DeviceExecutable } from "./device_executable.ts";
 import type { KernelLibrary } from "./kernel_library.ts";
+import { stackName } from "./stack_projections.ts";
 import type { KernelStep } from "./step.ts";
 import {
   adamwKernel,
@@ -233,16 +234,22 @@ export class DeviceParameters implements ResidentParameters {
     const { device, library, precision } = this.#options;
     const { flat, gradients, half } = this.#vectors;
     const external = new Map<string, DevicePointer>(), halves = new Map<string, DevicePointer>();
-    for (const { name, offset } of this.#store.layout.segments) {
-      external.set(name, flat + BigInt(4 * offset));
-      external.set(`grad:${name}`, gradients + BigInt(4 * offset));
-      if (half) halves.set(name, half + BigInt(2 * offset));
+    const offsets = new Map<string, number>();
+    for (const segment of this.#store.layout.segments) {
+      offsets.set(segment.name, segment.offset);
+      // Each stands for itself, and for all that it may be the first of.
+      for (const name of [segment.name, stackName(segment.name)]) {
+        external.set(name, flat + BigInt(4 * segment.offset));
+        external.set(`grad:${name}`, gradients + BigInt(4 * segment.offset));
+        if (half) halves.set(name, half + BigInt(2 * segment.offset));
+      }
     }
     return new DeviceExecutable(device, library, program, {
       ...options,
       precision,
       external,
       halves,
+      offsets,
       beforeRun: () => this.claim(),
     });
   }

@@ -93,10 +93,12 @@ export class Emitter {
   readonly #members = new Map<number, Member>();
   readonly #pending = new Set<number>();
   readonly #persistence?: Persistence;
+  readonly #isFast: boolean;
   #row: Scope;
   #before: Scope;
   #body: Scope;
   #branches: Scope[] = [];
+  #wideBranches = 0;
   #loopNames: Set<string>;
   #nextName = 0;
   #loop = 0;
@@ -104,13 +106,15 @@ export class Emitter {
   /**
    * @param lanes V
    * @param storageOf How a value lies in memory; undefined if it does not
-   * @param options Members that are not computed yet, and what is kept from loop to loop
+   * @param options Members that are not computed yet, whether speed counts more than the last digits, and
+   * what is kept from loop to loop
    */
   constructor(
     lanes: number,
     storageOf: (value: BoundValue) => StorageType | undefined,
-    options: { members: readonly BoundValue[]; persistence?: Persistence },
+    options: { members: readonly BoundValue[]; isFast: boolean; persistence?: Persistence },
   ) {
+    this.#isFast = options.isFast;
     this.math = new Coordinates(lanes);
     this.#storageOf = storageOf;
     for (const { id } of options.members) this.#pending.add(id);
@@ -147,6 +151,10 @@ export class Emitter {
     this.#members.set(value.id, { address: addressOf(position), text, loop: this.#loop });
   }
 
+  get #isBranching(): boolean {
+    return this.#branches.length > 0 || this.#wideBranches > 0;
+  }
+
   #find(key: string): string | undefined {
     for (const scope of [...this.#branches].reverse()) {
       const found = scope.known.get(key);
@@ -173,7 +181,7 @@ export class Emitter {
     const scope = this.#scopeOf(position), seen = this.#persistence?.seen;
     if (seen && !seen.has(key)) seen.set(key, this.#loop);
     const isKept = this.#persistence?.wanted.has(key) && scope !== this.#row &&
-      !this.#branches.length;
+      !this.#isBranching;
     const name = this.fresh();
     scope.lines.push(`const ${type} ${name} = ${text};`);
     if (scope !== this.#row) this.#loopNames.add(name);
@@ -195,7 +203,7 @@ export class Emitter {
   /** What an earlier loop kept, if it is to be had. */
   #earlier(key: string, position: Position): string | undefined {
     const persistence = this.#persistence;
-    if (!persistence || this.#branches.length || this.#isRowWide(position)) return undefined;
+    if (!persistence || this.#isBranching || this.#isRowWide(position)) return undefined;
     const kept = persistence.kept.get(key);
     if (kept) return kept;
     const first = persistence.seen.get(key);
@@ -226,7 +234,7 @@ export class Emitter {
     const at = this.#note(position.linear());
     const buffer = this.#buffer(value, storage), type = REGISTER_TYPE[value.dtype];
     if (at.use === "counts" && !this.#branches.length) {
-      const isKept = this.#persistence?.wanted.has(key);
+      const isKept = this.#persistence?.wanted.has(key) && !this.#wideBranches;
       const name = this.fresh(isKept ? "k" : "x");
       const pack = isKept ? `${name}[j]` : name;
       if (isKept) {
@@ -303,7 +311,12 @@ export class Emitter {
       if (moved !== undefined) return moved;
     }
     const args = node.inputs.map((x) => this.read(x, position.broadcast(x.shape)));
-    return this.#assign(key, position, REGISTER_TYPE[dtype], expressionOf(node, args));
+    return this.#assign(
+      key,
+      position,
+      REGISTER_TYPE[dtype],
+      expressionOf(node, args, { isFast: this.#isFast }),
+    );
   }
 
   /** A number with a name, for what is computed from it. */
@@ -344,12 +357,53 @@ export class Emitter {
     const key = `${value.id}@${position.key}`;
     outer.known.set(key, name);
     if (
-      this.#persistence?.wanted.has(key) && outer !== this.#row && !this.#branches.length
+      this.#persistence?.wanted.has(key) && outer !== this.#row && !this.#isBranching
     ) {
       const at = this.math.lanes > 1 && position.use !== "same" ? "[j][l]" : "[j][0]";
       this.#keep(key, REGISTER_TYPE[value.dtype], name, at, outer);
     }
     return name;
+  }
+
+  /**
+   * The same, where all lanes of a thread go the same way: each way reads and computes V neighbours at
+   * a time.
+   */
+  chooseWide(
+    value: BoundValue,
+    position: Position,
+    ways: readonly { condition?: string; read: () => string }[],
+  ): string {
+    const outer = this.#before, outerBody = this.#body, name = this.fresh("x");
+    outer.lines.push(`${REGISTER_TYPE[value.dtype]} ${name}[V];`);
+    this.#wideBranches++;
+    try {
+      ways.forEach(({ condition, read }, i) => {
+        const before = this.#before = newScope(), body = this.#body = newScope();
+        const text = read(), test = condition ? `if (${condition}) ` : "";
+        outer.lines.push(
+          `${i ? "else " : ""}${test}{`,
+          ...before.lines,
+          "#pragma unroll",
+          "for (int l = 0; l < V; l++) {",
+          ...body.lines,
+          `${name}[l] = ${text};`,
+          "}",
+          "}",
+        );
+      });
+    } finally {
+      this.#wideBranches--;
+      this.#before = outer;
+      this.#body = outerBody;
+    }
+    outer.known.set(`${value.id}@${position.key}`, `${name}[l]`);
+    return `${name}[l]`;
+  }
+
+  /** Whether a branch in which all lanes go the same way can be written here. */
+  get canBranchWide(): boolean {
+    return this.math.lanes > 1 && !this.#branches.length;
   }
 }
 

@@ -83,12 +83,13 @@ function positionIn(
  *
  * @param values Their results
  * @param storageOf How values lie in memory
- * @param preferred Storage of what is mostly read, which says how wide a read is best
+ * @param options.preferred Storage of what is mostly read, which says how wide a read is best
+ * @param options.isFast Whether speed counts more than the last digits
  */
 export function foldKernels(
   values: readonly BoundValue[],
   storageOf: (value: BoundValue) => StorageType | undefined,
-  preferred: StorageType,
+  { preferred, isFast }: { preferred: StorageType; isFast: boolean },
 ): Fold {
   const { operand: { shape }, axes } = reductionOf(values[0]);
   const outputs = values[0].count, length = countOf(axes.map((i) => shape[i]));
@@ -101,7 +102,7 @@ export function foldKernels(
   const wanted = Math.ceil(WANTED_BLOCKS / blocks);
   const shares = Math.max(1, Math.min(MAX_SHARES, wanted, Math.ceil(length / (4 * down))));
   const share = Math.ceil(length / shares);
-  const e = new Emitter(lanes, storageOf, { members: values });
+  const e = new Emitter(lanes, storageOf, { members: values, isFast });
   const o: Coordinate = { text: "t", use: lanes > 1 ? "counts" : "same", bound: outputs };
   const d: Coordinate = { text: "c", use: "same", bound: length };
   const isWide = outputs * length > 2 ** 31 - 1;

@@ -47,6 +47,7 @@ const opOf = (v: BoundValue): string => (v.source as BoundSource & { kind: "node
 export class Fusion {
   readonly #values: StoredValues;
   readonly #lanes: number;
+  readonly #isFast: boolean;
   readonly #drafts: Draft[] = [];
   readonly #of = new Map<number, Draft>();
   /** Groups that read a value. */
@@ -54,9 +55,11 @@ export class Fusion {
 
   /**
    * @param values What is stored
-   * @param lanes Most neighbours that a thread of a row kernel computes at a time
+   * @param options.lanes Most neighbours that a thread of a row kernel computes at a time
+   * @param options.isFast Whether speed counts more than the last digits
    */
-  constructor(values: StoredValues, lanes: number) {
+  constructor(values: StoredValues, { lanes, isFast }: { lanes: number; isFast: boolean }) {
+    this.#isFast = isFast;
     this.#values = values;
     this.#lanes = lanes;
     for (const value of values.inOrder) {
@@ -202,12 +205,15 @@ export class Fusion {
       const reads = group.members.flatMap((v) => [...readsOf(v)]);
       const isHalf = reads.some((v) => storageOf(v) === "bfloat16");
       return {
-        fold: foldKernels(group.members, storageOf, isHalf ? "bfloat16" : "float32"),
+        fold: foldKernels(group.members, storageOf, {
+          preferred: isHalf ? "bfloat16" : "float32",
+          isFast: this.#isFast,
+        }),
       };
     }
     if (group.kind === "loop") {
       const members = group.members.filter((v) => !isGone.has(v.id));
-      return { kernel: loopKernel(members.map(written), storageOf) };
+      return { kernel: loopKernel(members.map(written), storageOf, this.#isFast) };
     }
     const { rows, columns } = group;
     const kindOf = (v: BoundValue): RowMember["kind"] =>
@@ -219,7 +225,7 @@ export class Fusion {
           kind: kindOf(value),
           isStored: isStored(value),
         })),
-        { rows, columns, lanes: this.#lanes, storageOf, readsOf },
+        { rows, columns, lanes: this.#lanes, isFast: this.#isFast, storageOf, readsOf },
       ),
     };
   }

@@ -11,18 +11,20 @@ const THREADS = 256;
  *
  * @param members What it writes, in an order in which each can be computed from those before
  * @param storageOf How values lie in memory
+ * @param isFast Whether speed counts more than the last digits
  * @throws {NotFusable} If a thread needs what another one computes
  */
 export function loopKernel(
   members: readonly Written[],
   storageOf: (value: BoundValue) => StorageType | undefined,
+  isFast = false,
 ): GeneratedKernel {
   const { count } = members[0].value;
   const width = Math.min(...members.map((m) => m.value.shape.at(-1) ?? 1));
   const isEven = members.every((m) => (m.value.shape.at(-1) ?? 1) % width === 0);
   const lanes = isEven ? lanesFor(width, members.map((m) => m.storage), count) : 1;
   const values = members.map((m) => m.value);
-  const e = new Emitter(lanes, storageOf, { members: values });
+  const e = new Emitter(lanes, storageOf, { members: values, isFast });
   const at: Coordinate = { text: "t", use: lanes > 1 ? "counts" : "same", bound: count };
   const head: string[] = [], stores: string[] = [], inLanes: string[] = [];
   members.forEach(({ value, storage }, i) => {

@@ -78,7 +78,10 @@ class Lowering {
   constructor(graph: BoundGraph, { precision, halves }: LowerOptions) {
     this.#precision = precision;
     this.#values = new StoredValues(graph, precision, halves);
-    this.#fusion = new Fusion(this.#values, precision === "bfloat16" ? 8 : 4);
+    this.#fusion = new Fusion(this.#values, {
+      lanes: precision === "bfloat16" ? 8 : 4,
+      isFast: precision !== "float32",
+    });
     for (const { name, value } of this.#values.outputs) {
       if (!this.#outputNames.has(value.id)) this.#outputNames.set(value.id, name);
     }

@@ -27,7 +27,10 @@ function shifted(
 
 function readConcat(e: Emitter, out: BoundValue, node: BoundNode, position: Position): string {
   const axis = node.attributes.axis as number;
-  const at = position.axis(axis), text = laneText(at);
+  const at = position.axis(axis);
+  const isWide = at.use === "counts" && e.canBranchWide &&
+    node.inputs.every((x) => x.shape[axis] % e.math.lanes === 0);
+  const text = isWide ? at.text : laneText(at);
   let begin = 0;
   // An empty part has no positions of its own.
   const ways = node.inputs.filter((x) => x.shape[axis] > 0).map((x) => {
@@ -35,7 +38,7 @@ function readConcat(e: Emitter, out: BoundValue, node: BoundNode, position: Posi
     begin += size;
     const inside: Coordinate = {
       text: from ? `(${text} - ${from})` : text,
-      use: at.use === "same" ? "same" : "any",
+      use: isWide ? "counts" : at.use === "same" ? "same" : "any",
       bound: size,
     };
     return {
@@ -43,7 +46,7 @@ function readConcat(e: Emitter, out: BoundValue, node: BoundNode, position: Posi
       read: () => e.read(x, position.replace(axis, size, inside)),
     };
   });
-  return e.choose(out, position, ways);
+  return isWide ? e.chooseWide(out, position, ways) : e.choose(out, position, ways);
 }
 
 function readPad(e: Emitter, out: BoundValue, node: BoundNode, position: Position): string {

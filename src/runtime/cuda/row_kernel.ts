@@ -26,6 +26,8 @@ export interface RowKernelOptions {
   readonly columns: number;
   /** Most lanes of a thread. */
   readonly lanes: number;
+  /** Whether speed counts more than the last digits. */
+  readonly isFast: boolean;
   /** How values lie in memory. */
   readonly storageOf: (value: BoundValue) => StorageType | undefined;
   /** Values in memory, or of members, that a value is computed from. */
@@ -149,7 +151,11 @@ class RowWriter {
     const { storageOf, readsOf, rows, columns } = this.#options;
     const { rounds, threads } = this.#shape, lanes = this.#lanes;
     const values = this.#members.map((m) => m.value);
-    const e = new Emitter(lanes, storageOf, { members: values, persistence });
+    const e = new Emitter(lanes, storageOf, {
+      members: values,
+      isFast: this.#options.isFast,
+      persistence,
+    });
     if (rows * columns > 2 ** 31 - 1) e.isWide = true;
     const { at, count } = loopsOf(this.#members, readsOf);
     const of = (loop: number, kind: RowMember["kind"]): RowMember[] =>

@@ -4,7 +4,6 @@ import type { Program } from "../../graph/mod.ts";
 import type { CompileOptions, Executable, Executor } from "../executor.ts";
 import type { ParameterStore } from "../parameter_store.ts";
 import type { ResidentParameters } from "../resident.ts";
-import type { DeviceExecutor } from "./cuda_executor.ts";
 import type { Device, MatrixPrecision } from "./device.ts";
 import type { CudaOptions } from "./open_cuda_device.ts";
 
@@ -12,6 +11,20 @@ import type { CudaOptions } from "./open_cuda_device.ts";
 export interface CudaExecutorOptions extends CudaOptions {
   /** Precision of matrix products, and with bfloat16 of what feeds them. Default float32. */
   readonly precision?: MatrixPrecision;
+}
+
+/** The executor of a GPU that is open. */
+export interface CudaExecutor extends Executor {
+  /** The GPU: its name, `"sm_90"`, and bytes of its memory. */
+  readonly device: {
+    readonly name: string;
+    readonly architecture: string;
+    memory(): { free: number; total: number };
+  };
+  /** Precision of matrix products. */
+  readonly precision: MatrixPrecision;
+  /** Close the GPU, for all executors that share it, and free all that lives on it. */
+  dispose(): void;
 }
 
 /** An executor that opens what it runs on when a program is first compiled, or earlier. */
@@ -23,7 +36,7 @@ export interface LazyExecutor<E extends Executor = Executor> extends Executor {
 /** GPUs that are open, by how. */
 const devices = new Map<string, Promise<Device>>();
 /** Executors on them, by how and by precision: they share kernels, and know what lives on the GPU. */
-const executors = new Map<string, Promise<DeviceExecutor>>();
+const executors = new Map<string, Promise<CudaExecutor>>();
 
 /** What is there, or is being made, under a key; what could not be made is made anew the next time. */
 function shared<T>(all: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
@@ -33,7 +46,7 @@ function shared<T>(all: Map<string, Promise<T>>, key: string, make: () => Promis
   return known;
 }
 
-async function openShared({ precision, ...options }: CudaExecutorOptions): Promise<DeviceExecutor> {
+async function openShared({ precision, ...options }: CudaExecutorOptions): Promise<CudaExecutor> {
   const { openCudaDevice } = await import("./open_cuda_device.ts");
   const { deviceExecutor } = await import("./cuda_executor.ts");
   const { index, libraries, cache, tune, system } = options;
@@ -67,7 +80,7 @@ function forget(key: string): void {
  * assertEquals(executor.name, "cuda"); // also where there is no GPU: none was looked for
  * ```
  */
-export function cudaExecutor(options: CudaExecutorOptions = {}): LazyExecutor<DeviceExecutor> {
+export function cudaExecutor(options: CudaExecutorOptions = {}): LazyExecutor<CudaExecutor> {
   return lazily("cuda", () => openShared(options));
 }
 

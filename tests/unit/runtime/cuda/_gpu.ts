@@ -1,9 +1,9 @@
 /** The GPU of this machine, where there is one. */
 import { cudaFacts } from "../../../../src/runtime/cuda/cuda_facts.ts";
 import {
+  type CudaExecutor,
   cudaExecutor,
   type CudaExecutorOptions,
-  type DeviceExecutor,
 } from "../../../../src/runtime/mod.ts";
 
 function whyNot(): string | undefined {
@@ -21,5 +21,5 @@ if (reason) console.log(`skipped: tests on a GPU, ${reason}`);
 export const hasGpu = reason === undefined;
 
 /** An executor on it; its device is shared by all tests of a process. */
-export const gpuExecutor = (options: CudaExecutorOptions = {}): Promise<DeviceExecutor> =>
+export const gpuExecutor = (options: CudaExecutorOptions = {}): Promise<CudaExecutor> =>
   cudaExecutor(options).open();

@@ -46,7 +46,7 @@ function drawStep(
         return made(s, f);
       }
       case 1: {
-        const others = shapes.map((t, j) => j).filter((j) =>
+        const others = shapes.map((_, j) => j).filter((j) =>
           shapes[j].length === rank && shapes[j].every((d, k) => d === s[k] || d === 1)
         );
         const j = others[random.int(others.length)], op = random.int(4);

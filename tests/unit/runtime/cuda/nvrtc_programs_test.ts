@@ -7,8 +7,13 @@ import { bindGraph } from "../../../../src/runtime/cuda/bound_graph.ts";
 import type { MatrixPrecision } from "../../../../src/runtime/cuda/device.ts";
 import { sourceOf } from "../../../../src/runtime/cuda/kernel_library.ts";
 import { lower } from "../../../../src/runtime/cuda/lower.ts";
+import {
+  stackProjections,
+  type WeightOffsets,
+} from "../../../../src/runtime/cuda/stack_projections.ts";
 import { Nvrtc } from "../../../../src/runtime/cuda/nvrtc.ts";
 import type { KernelStep, Step } from "../../../../src/runtime/cuda/step.ts";
+import { ParameterStore } from "../../../../src/runtime/mod.ts";
 import { named, namedInts } from "../../../../src/tensor/axes.ts";
 import { kernelCases, programOf, SIZES } from "../../graph/kernel_cases.ts";
 import { streamOf } from "./_compare.ts";
@@ -31,8 +36,14 @@ function test(name: string, fn: () => void): void {
 
 const isKernel = (step: Step): step is KernelStep => step.kind === "kernel";
 
-function kernelsOf(program: Program, sizes: Sizes, precision: MatrixPrecision): KernelStep[] {
-  const { once, steps } = lower(bindGraph(record(program), sizes), { precision });
+function kernelsOf(
+  program: Program,
+  sizes: Sizes,
+  precision: MatrixPrecision,
+  offsets: WeightOffsets = new Map(),
+): KernelStep[] {
+  const graph = stackProjections(bindGraph(record(program), sizes), offsets);
+  const { once, steps } = lower(graph, { precision });
   return [...once, ...steps].filter(isKernel);
 }
 
@@ -44,7 +55,7 @@ function assertCompiles(steps: readonly KernelStep[], architecture: string): voi
 }
 
 /** The loss of a T5 with everything in it: two attentions, a bias of positions, dropout. */
-function t5(): Program {
+function t5(): { program: Program; offsets: WeightOffsets } {
   const config = parseT5Config({
     model_type: "t5",
     vocab_size: 8192,
@@ -74,7 +85,11 @@ function t5(): Program {
       }, { dropoutRate: 0.1 }),
     }),
   };
-  return withGradients(program, { loss: "loss", parameters: Object.keys(specs) });
+  const { layout } = new ParameterStore(specs);
+  return {
+    program: withGradients(program, { loss: "loss", parameters: Object.keys(specs) }),
+    offsets: new Map(layout.segments.map(({ name, offset }) => [name, offset])),
+  };
 }
 
 /** Catches: what g++ takes and NVRTC does not, assembler of another architecture. */
@@ -85,7 +100,8 @@ for (const precision of ["float32", "bfloat16"] as const) {
         console.log(`skipped: NVRTC ${nvrtc!.version} does not know ${architecture}`);
         return;
       }
-      const steps = kernelsOf(t5(), { B: 64, S: 32, T: 8 }, precision);
+      const { program, offsets } = t5();
+      const steps = kernelsOf(program, { B: 64, S: 32, T: 8 }, precision, offsets);
       assert(steps.length > 50, `${steps.length} kernels`);
       assertCompiles(steps, architecture);
     });

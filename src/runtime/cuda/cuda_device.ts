@@ -174,9 +174,12 @@ export class CudaDevice implements Device {
     const { driver } = this.#for("load compiled kernels");
     const module = driver.loadModule(cubin);
     this.#modules.add(module);
-    return kernels.map((signature) =>
-      new CudaKernel(this, signature, driver.function(module, signature.name))
-    );
+    return kernels.map((signature) => {
+      const handle = driver.function(module, signature.name);
+      const kernel = new CudaKernel(this, signature, handle);
+      if (signature.sharedBytes) driver.allowShared(kernel, signature.sharedBytes);
+      return kernel;
+    });
   }
 
   /** Enqueue a kernel; a grid of no blocks is nothing. */

@@ -30,6 +30,9 @@ export interface DeviceFacts {
   readonly memory: number;
 }
 
+/** CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES. */
+const MAX_DYNAMIC_SHARED = 8;
+
 /** NVIDIA's driver. Every method throws a DeviceError that names the call and the driver's code. */
 export class CudaDriver {
   /** File it was loaded from. */
@@ -278,13 +281,22 @@ export class CudaDriver {
     return found;
   }
 
+  /** Allow a kernel so many bytes of dynamic shared memory. */
+  allowShared(kernel: { readonly handle: Handle; readonly name: string }, bytes: number): void {
+    const code = this.#c.cuFuncSetAttribute(kernel.handle, MAX_DYNAMIC_SHARED, bytes);
+    this.#check(`give ${kernel.name} ${bytes} bytes of shared memory`, "cuFuncSetAttribute", code);
+  }
+
   /** Enqueue a kernel; `parameters` is `void**`, read before this returns. */
   launch(
     kernel: { readonly handle: Handle; readonly name: string },
     grid: readonly [number, number, number],
     threads: number,
-    parameters: BigUint64Array<ArrayBuffer>,
-    stream: Handle,
+    { parameters, sharedBytes = 0, stream }: {
+      parameters: BigUint64Array<ArrayBuffer>;
+      sharedBytes?: number;
+      stream: Handle;
+    },
   ): void {
     const [x, y, z] = grid;
     const code = this.#c.cuLaunchKernel(
@@ -295,7 +307,7 @@ export class CudaDriver {
       threads,
       1,
       1,
-      0,
+      sharedBytes,
       stream,
       parameters,
       null,

@@ -44,7 +44,11 @@ export class CudaLaunches {
       this.#prepared.set(launch, prepared);
     }
     if (launch.grid.includes(0) || launch.threads === 0) return;
-    driver.launch(prepared.kernel, launch.grid, launch.threads, prepared.addresses, stream);
+    driver.launch(prepared.kernel, launch.grid, launch.threads, {
+      parameters: prepared.addresses,
+      sharedBytes: prepared.kernel.signature.sharedBytes,
+      stream,
+    });
   }
 }
 

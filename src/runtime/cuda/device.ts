@@ -21,6 +21,8 @@ export interface KernelSignature {
   readonly parameters: readonly KernelParameter[];
   /** Whether threads of a block wait for each other: `__syncthreads` or a warp shuffle. */
   readonly hasBarriers: boolean;
+  /** Bytes of shared memory that a launch asks for, beside what the source reserves itself. Default 0. */
+  readonly sharedBytes?: number;
 }
 
 /** A compiled kernel; only its device knows what it is. */

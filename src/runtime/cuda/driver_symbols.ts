@@ -43,6 +43,7 @@ export const DRIVER_SYMBOLS = {
   cuModuleUnload: { parameters: ["u64"], result: "i32" },
   cuModuleGetFunction: { parameters: ["buffer", "u64", "buffer"], result: "i32" },
   cuFuncLoad: { parameters: ["u64"], result: "i32", optional: true },
+  cuFuncSetAttribute: { parameters: ["u64", "i32", "i32"], result: "i32" },
   cuLaunchKernel: {
     parameters: [
       "u64", // function

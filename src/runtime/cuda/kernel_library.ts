@@ -1,5 +1,5 @@
 /** Compiled kernels by their text: what many programs and sizes share is compiled once. @module */
-import type { Device, Kernel, KernelParameter } from "./device.ts";
+import type { Device, Kernel, KernelParameter, KernelSignature } from "./device.ts";
 import { PRELUDE } from "./prelude.ts";
 import type { KernelStep, Step } from "./step.ts";
 
@@ -25,16 +25,18 @@ export function sourceOf(
   steps: readonly KernelStep[],
 ): {
   source: string;
-  signatures: { name: string; parameters: KernelParameter[]; hasBarriers: boolean }[];
+  signatures: KernelSignature[];
 } {
   const texts = new Map(steps.map((s) => [s.text, s]));
-  const signatures = [...texts.values()].map(({ text, hasBarriers }) => ({
+  const signatures = [...texts.values()].map(({ text, hasBarriers, sharedBytes }) => ({
     name: nameOf(text),
     parameters: parametersOf(text),
     hasBarriers,
+    sharedBytes,
   }));
   const bodies = [...texts.keys()].map((text) => text.replace("NAME(", `${nameOf(text)}(`));
-  return { source: PRELUDE + bodies.join("\n"), signatures };
+  const helpers = new Set(steps.map((s) => s.helpers ?? ""));
+  return { source: [PRELUDE, ...helpers, ...bodies].join("\n"), signatures };
 }
 
 /** Kernels that were compiled for a device. */

@@ -2,6 +2,13 @@
 
 /** Helpers of generated kernels. Bool is a byte and bfloat16 two bytes in memory. */
 export const PRELUDE = String.raw`
+#if defined(__CUDA_ARCH__)
+#define SHARED_BYTES(name, bytes) __shared__ __align__(16) unsigned char name[bytes]
+#define SHARED_DYNAMIC(name, bytes) extern __shared__ __align__(16) unsigned char name[]
+#else
+#define SHARED_BYTES(name, bytes) alignas(16) static unsigned char name[bytes]
+#define SHARED_DYNAMIC(name, bytes) alignas(16) static unsigned char name[bytes]
+#endif
 typedef unsigned char Bool;
 struct Bf16 { unsigned short bits; };
 __device__ __forceinline__ float infinity() { return __int_as_float(0x7f800000); }

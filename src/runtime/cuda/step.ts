@@ -22,6 +22,10 @@ export interface KernelStep {
   readonly threads: number;
   /** Whether threads wait for each other. */
   readonly hasBarriers: boolean;
+  /** Functions that its text needs. */
+  readonly helpers?: string;
+  /** Bytes of dynamic shared memory, if it needs more than a source may reserve. */
+  readonly sharedBytes?: number;
   /** What it computes, for dumps and messages. */
   readonly label: string;
 }

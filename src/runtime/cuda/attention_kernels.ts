@@ -202,11 +202,13 @@ interface KernelParts {
   readonly sharedBytes: number;
   readonly threads: number;
   readonly sizes: AttentionSizes;
+  /** Products of queries × keys × width. */
+  readonly products: number;
   readonly body: string;
 }
 
 function kernel(parts: KernelParts): Step {
-  const { label, parameters, values, sharedBytes, threads, sizes, body } = parts;
+  const { label, parameters, values, sharedBytes, threads, sizes, products, body } = parts;
   const { batch, heads } = sizes;
   const text = `extern "C" __global__ void __launch_bounds__(${threads}) NAME(${
     [...parameters, "long long n"].join(", ")
@@ -221,6 +223,7 @@ ${body}}`;
     label,
     text,
     helpers: PRIMITIVES,
+    flops: 2 * batch * heads * sizes.queries * sizes.keys * sizes.width * products,
     parameters: [...values, batch * heads],
     grid: [batch * heads, 1, 1],
     threads,
@@ -272,6 +275,7 @@ export function attentionForward(sizes: AttentionSizes, tensors: AttentionTensor
   return kernel({
     label: "attention",
     sizes,
+    products: 2,
     threads,
     sharedBytes: 2 * rows * stride * 2,
     parameters: [
@@ -441,6 +445,7 @@ export function attentionBackward(
   return kernel({
     label: "attention gradient",
     sizes,
+    products: 5,
     threads,
     sharedBytes: 2 * buffers.reduce((x, y) => x + y, 0),
     parameters,

@@ -268,8 +268,6 @@ class Binder {
         return this.#scatter(inputs, result);
       case "Clip":
         return simple();
-      case "Softmax":
-        return [this.#softmax(x)];
       case "ReduceSum":
         return [this.#reshape(this.#reduce("Sum", x, this.#numbers(second)), result.shape)];
       case "ReduceMean": {
@@ -294,15 +292,6 @@ class Binder {
       default:
         return simple();
     }
-  }
-
-  /** exp(x − max) / Σ, over the last axis. */
-  #softmax(x: BoundValue): BoundValue {
-    const axes = [x.shape.length - 1];
-    const max = this.#one("ReduceMax", [x], { ...x, shape: x.shape.with(-1, 1) }, { axes });
-    const e = this.#one("Exp", [this.#one("Sub", [x, max], x)], x);
-    const sum = this.#one("ReduceSum", [e], { ...x, shape: x.shape.with(-1, 1) }, { axes });
-    return this.#one("Div", [e, sum], x);
   }
 
   /** Rows added into a table: the index, which the recording expands to full size, is one per row. */

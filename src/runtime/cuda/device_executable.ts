@@ -9,7 +9,7 @@ import { bindGraph } from "./bound_graph.ts";
 import type { Device, DevicePointer, MatrixPrecision } from "./device.ts";
 import type { KernelLibrary } from "./kernel_library.ts";
 import { lower, type LoweredProgram } from "./lower.ts";
-import { stackProjections, type WeightOffsets } from "./stack_projections.ts";
+import type { WeightOffsets } from "./stack_projections.ts";
 import { halfName } from "./stored_values.ts";
 import { type ExternalMemory, PreparedProgram } from "./prepared_program.ts";
 
@@ -84,11 +84,11 @@ export class DeviceExecutable implements Executable {
   /** The steps for given sizes, for dumps and counts. */
   lowered(sizes: Sizes): LoweredProgram {
     const { precision, constants = {} } = this.#options;
-    const graph = bindGraph(this.#recording, sizes);
-    return lower(stackProjections(graph, this.#options.offsets ?? new Map()), {
+    return lower(bindGraph(this.#recording, sizes), {
       precision,
       constants: new Set(Object.keys(constants)),
       halves: new Set(this.#options.halves?.keys()),
+      offsets: this.#options.offsets,
     });
   }
 

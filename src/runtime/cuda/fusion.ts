@@ -73,7 +73,16 @@ export class Fusion {
       return isRowReduction(value) ? "row" : "fold";
     }
     const op = opOf(value);
-    return ["MatMul", "SegmentSum", "TopK", "ArgMax", "ArgMin", "CumSum"].includes(op)
+    return [
+        "Attention",
+        "AttentionGradient",
+        "MatMul",
+        "SegmentSum",
+        "TopK",
+        "ArgMax",
+        "ArgMin",
+        "CumSum",
+      ].includes(op)
       ? "other"
       : "loop";
   }
@@ -94,6 +103,13 @@ export class Fusion {
       (value.source as BoundSource & { kind: "node" }).node,
     );
     if (product) return new Set([product.a.base, product.b.base]);
+    const attention = this.#values.attentions.get(
+      (value.source as BoundSource & { kind: "node" }).node,
+    );
+    if (attention) {
+      const { heads, addends, stats } = attention;
+      return new Set([...[...heads, ...addends].map((x) => x.base), ...(stats ? [stats] : [])]);
+    }
     return new Set(this.#values.readsOf(value));
   }
 

@@ -10,7 +10,11 @@ import type { GeneratedKernel } from "./generated_kernel.ts";
 import { planMemory } from "./memory_plan.ts";
 import { isSpecial, specialSteps } from "./special_kernels.ts";
 import { type Place, placesOf, type Step } from "./step.ts";
-import { StoredValues } from "./stored_values.ts";
+import { attentionBackward, attentionForward } from "./attention_kernels.ts";
+import { expandSoftmax } from "./expand_softmax.ts";
+import { fuseAttention } from "./fuse_attention.ts";
+import { stackProjections, type WeightOffsets } from "./stack_projections.ts";
+import { isAttention, StoredValues } from "./stored_values.ts";
 import { baseOf, type Operand } from "./views.ts";
 
 /** A stretch of memory of a lowered program. */
@@ -62,6 +66,8 @@ export interface LowerOptions {
   readonly constants?: ReadonlySet<string>;
   /** Inputs of which there is a copy in bfloat16, named by {@linkcode halfName}. */
   readonly halves?: ReadonlySet<string>;
+  /** Where inputs lie, in elements of one vector that holds them all. */
+  readonly offsets?: WeightOffsets;
 }
 
 class Lowering {
@@ -176,6 +182,10 @@ class Lowering {
     // One large product instead of many with the same right side.
     const isOne = batch > 1 && !a.isTransposed && b.batchStride === 0 &&
       a.batchStride === m * a.rowStride;
+    const placeOf = (o: Operand): Place => {
+      const offset = o.offset * MEMORY_BYTES[this.#values.storageOf(o.base)!];
+      return { ...this.place(o.base), offset };
+    };
     this.steps.push({
       kind: "product",
       product: {
@@ -191,10 +201,52 @@ class Lowering {
         precision,
         hasAddend: false,
       },
-      a: this.place(a.base),
-      b: this.place(b.base),
+      a: placeOf(a),
+      b: placeOf(b),
       c: this.place(out),
     });
+  }
+
+  #attention(node: BoundNode): void {
+    const { heads, addends, stats } = this.#values.attentions.get(node)!;
+    const [query, key] = node.inputs, [batch, count, queries, width] = query.shape;
+    const sizes = { batch, heads: count, queries, keys: key.shape[2], width };
+    const [q, k, v, out, outGradient] = heads.map(({ base, view }) => ({
+      place: this.place(base),
+      view,
+    }));
+    const added = addends.map(({ base, view }) => ({
+      place: this.place(base),
+      view: { ...view, storage: this.#values.storageOf(base)! },
+    }));
+    const results = node.outputs.map((value) => this.place(value));
+    /** [B, S, H, E], or one of three beside each other in it. */
+    const rows = (place: Place, length: number, part?: number) => {
+      const row = count * width * (part === undefined ? 1 : 3);
+      const offset = (part ?? 0) * count * width;
+      return { place, view: { batch: length * row, head: width, row, offset } };
+    };
+    const tensors = { query: q, key: k, value: v, addends: added };
+    if (!stats) {
+      const [made, statistics] = results;
+      const to = rows(made, queries);
+      this.steps.push(attentionForward(sizes, { ...tensors, out: to, stats: statistics }));
+      return;
+    }
+    const { isJoined, hasScores } = node.attributes;
+    const gradients = [queries, sizes.keys, sizes.keys].map((length, i) =>
+      isJoined ? rows(results[0], length, i) : rows(results[i], length)
+    );
+    this.steps.push(attentionBackward(sizes, {
+      ...tensors,
+      out,
+      stats: this.place(stats),
+      outGradient,
+      queryGradient: gradients[0],
+      keyGradient: gradients[1],
+      valueGradient: gradients[2],
+      scoreGradient: hasScores ? results.at(-1) : undefined,
+    }));
   }
 
   /** A reduction of nothing. */
@@ -229,7 +281,8 @@ class Lowering {
           outputs: node.outputs.map((v) => this.place(v)),
           scratch: this.#scratch,
         }));
-      } else if (node.op === "MatMul") this.#product(node, this.#precisionOf(node));
+      } else if (isAttention(node)) this.#attention(node);
+      else if (node.op === "MatMul") this.#product(node, this.#precisionOf(node));
       else this.#empty(value);
       return;
     }
@@ -250,11 +303,13 @@ class Lowering {
 /**
  * Steps that compute a graph.
  *
- * @param graph What to compute
+ * @param bound What to compute
  * @param options Precision, and which inputs never change
  */
-export function lower(graph: BoundGraph, options: LowerOptions): LoweredProgram {
-  const { constants = new Set() } = options;
+export function lower(bound: BoundGraph, options: LowerOptions): LoweredProgram {
+  const { constants = new Set(), precision } = options;
+  const stacked = stackProjections(bound, options.offsets ?? new Map());
+  const graph = expandSoftmax(precision === "bfloat16" ? fuseAttention(stacked) : stacked);
   const lowering = new Lowering(graph, options);
   const { steps } = lowering, slots = [...lowering.slots];
   const outputs = lowering.outputs.map(({ name, value, slot }) => ({
@@ -288,7 +343,7 @@ export function lower(graph: BoundGraph, options: LowerOptions): LoweredProgram 
       last.set(slot, i);
     }
   });
-  const passing = slots.map((s, i) => i).filter((i) => slots[i].kind === "passing" && first.has(i));
+  const passing = slots.map((_, i) => i).filter((i) => slots[i].kind === "passing" && first.has(i));
   const { offsets, bytes } = planMemory(passing.map((i) => ({
     bytes: slots[i].bytes,
     first: first.get(i)!,

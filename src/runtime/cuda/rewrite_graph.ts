@@ -109,3 +109,16 @@ export function nextIdOf(graph: BoundGraph): number {
   for (const { value } of graph.outputs) next = Math.max(next, value.id + 1);
   return next;
 }
+
+/** A graph without what no output needs. */
+export function withoutDead(graph: BoundGraph): BoundGraph {
+  const live = new Set<BoundNode>();
+  const stack = graph.outputs.map((o) => o.value);
+  for (let v = stack.pop(); v; v = stack.pop()) {
+    const node = v.source.kind === "node" ? v.source.node : undefined;
+    if (!node || live.has(node)) continue;
+    live.add(node);
+    stack.push(...node.inputs);
+  }
+  return { ...graph, nodes: graph.nodes.filter((n) => live.has(n)) };
+}

@@ -6,7 +6,7 @@
  * @module
  */
 import type { BoundGraph, BoundNode, BoundSource, BoundValue } from "./bound_graph.ts";
-import { GraphBuilder, nextIdOf, usersOf } from "./rewrite_graph.ts";
+import { GraphBuilder, nextIdOf, usersOf, withoutDead } from "./rewrite_graph.ts";
 
 /** Where weights begin, in elements of the vector that holds them all. */
 export type WeightOffsets = ReadonlyMap<string, number>;
@@ -270,19 +270,6 @@ function baseOfReshapes(value: BoundValue): BoundValue {
   let v = value;
   while (producer(v)?.op === "Reshape") v = (v.source as NodeSource).node.inputs[0];
   return v;
-}
-
-/** A graph without what no output needs. */
-export function withoutDead(graph: BoundGraph): BoundGraph {
-  const live = new Set<BoundNode>();
-  const stack = graph.outputs.map((o) => o.value);
-  for (let v = stack.pop(); v; v = stack.pop()) {
-    const node = producer(v);
-    if (!node || live.has(node)) continue;
-    live.add(node);
-    stack.push(...node.inputs);
-  }
-  return { ...graph, nodes: graph.nodes.filter((n) => live.has(n)) };
 }
 
 /**

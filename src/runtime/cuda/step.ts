@@ -26,6 +26,8 @@ export interface KernelStep {
   readonly helpers?: string;
   /** Bytes of dynamic shared memory, if it needs more than a source may reserve. */
   readonly sharedBytes?: number;
+  /** Operations of its matrix products, if it has any. */
+  readonly flops?: number;
   /** What it computes, for dumps and messages. */
   readonly label: string;
 }

@@ -1,4 +1,5 @@
 /** Which values of a graph lie in memory, in which form, and what each is computed from. @module */
+import type { AddendView, HeadView } from "./attention_kernels.ts";
 import type { MatrixPrecision } from "./device.ts";
 import type { BoundGraph, BoundNode, BoundSource, BoundValue } from "./bound_graph.ts";
 import type { StorageType } from "./emitter.ts";
@@ -31,13 +32,31 @@ export function isRowReduction(v: BoundValue): boolean {
   return shape.every((d, i) => i < first || d === 1 || axes.includes(i));
 }
 
+/** Elements that are read at a time from the rows of heads. */
+const HEAD_ALIGNMENT = 8;
+
+/** Whether an operation is an attention, or its gradient. */
+export const isAttention = ({ op }: BoundNode): boolean => op.startsWith("Attention");
+
 /** Name of the copy in bfloat16 of an input. */
 export const halfName = (name: string): string => `bfloat16:${name}`;
+
+/** Tensors of an attention in memory: the first ones by heads, then what is added to the scores. */
+export interface AttentionOperands {
+  /** Queries, keys, values; of a gradient also O and dO. */
+  readonly heads: readonly { readonly base: BoundValue; readonly view: HeadView }[];
+  /** Row statistics, of a gradient. */
+  readonly stats?: BoundValue;
+  /** What is added to the scores. */
+  readonly addends: readonly { readonly base: BoundValue; readonly view: AddendView }[];
+}
 
 /** Decides what lies in memory. */
 export class StoredValues {
   /** Operands of each product. */
   readonly products: ReadonlyMap<BoundNode, ProductOperands>;
+  /** Operands of each attention. */
+  readonly attentions: ReadonlyMap<BoundNode, AttentionOperands>;
   /** What each output of the program is, in memory. */
   readonly outputs: readonly { readonly name: string; readonly value: BoundValue }[];
   readonly #roots = new Set<number>();
@@ -79,6 +98,8 @@ export class StoredValues {
           if (node.op !== "SegmentSum" || i !== 1) this.#inFloat32.add(baseOf(v).id);
         });
         for (const v of node.outputs) this.#inFloat32.add(v.id);
+      } else if (isAttention(node)) {
+        for (const v of node.outputs) this.#keep(v);
       } else if (node.op.startsWith("Reduce")) {
         this.#keep(node.outputs[0]);
         this.#inFloat32.add(node.outputs[0].id);
@@ -87,6 +108,9 @@ export class StoredValues {
     this.#keepShared(graph);
     this.#findFeeds(graph);
     this.products = this.#prepareProducts(graph);
+    this.attentions = new Map(
+      graph.nodes.filter(isAttention).map((n) => [n, this.#attention(n)]),
+    );
     // In the order of recording; copies for products come where their sources are.
     const orderOf = (v: BoundValue): number => nodeOf(v)?.order ?? -1;
     this.#inOrder.sort((a, b) => orderOf(a) - orderOf(b) || a.id - b.id);
@@ -152,7 +176,8 @@ export class StoredValues {
   /** Which values end up in a matrix product. */
   #findFeeds(graph: BoundGraph): void {
     for (const node of graph.nodes.toReversed()) {
-      const feeds = node.op === "MatMul" || node.outputs.some((v) => this.#feeds.has(v.id));
+      const feeds = node.op === "MatMul" || isAttention(node) ||
+        node.outputs.some((v) => this.#feeds.has(v.id));
       if (feeds) { for (const v of node.inputs) this.#feeds.add(v.id); }
     }
   }
@@ -209,6 +234,51 @@ export class StoredValues {
     return { ...operand, base: isHalf ? this.#inBfloat16(base) : this.#materialised(base) };
   }
 
+  /** Tensors by heads, read where they lie if that is possible. */
+  #byHeads(x: BoundValue): AttentionOperands["heads"][number] {
+    const isStored = (v: BoundValue): boolean => this.#roots.has(v.id);
+    let { base, strides, offset } = viewOf(x, isStored);
+    const numbers = [...strides.slice(0, 3), offset];
+    if (strides[3] !== 1 || numbers.some((n) => n % HEAD_ALIGNMENT !== 0)) {
+      ({ base, strides, offset } = viewOf(x, () => true));
+    }
+    const [batch, head, row] = strides;
+    this.#keep(base);
+    return { base: this.#inBfloat16(baseOf(base)), view: { batch, head, row, offset } };
+  }
+
+  #addend(x: BoundValue, full: readonly number[]): AttentionOperands["addends"][number] {
+    const missing = full.length - x.shape.length;
+    const isStored = (v: BoundValue): boolean => this.#roots.has(v.id);
+    let { base, strides, offset } = viewOf(x, isStored);
+    const isPlain = baseOf(base).source.kind !== "uniform" &&
+      (x.shape.at(-1) === 1 || strides.at(-1) === 1);
+    if (!isPlain) {
+      base = this.#materialised(x);
+      ({ strides, offset } = viewOf(x, () => true));
+    }
+    this.#keep(base);
+    base = baseOf(base);
+    if (x.count < full.reduce((a, b) => a * b)) this.#inFloat32.add(base.id);
+    const [batch, head, query, key] = full.map((size, i) =>
+      i < missing || x.shape[i - missing] !== size || size === 1 ? 0 : strides[i - missing]
+    );
+    return { base, view: { storage: "float32", batch, head, query, key, offset } };
+  }
+
+  #attention({ op, inputs, outputs }: BoundNode): AttentionOperands {
+    const [query, key, value] = inputs, isGradient = op === "AttentionGradient";
+    const heads = isGradient ? [query, key, value, inputs[3], inputs[5]] : [query, key, value];
+    const full = [...query.shape.slice(0, 3), key.shape[2]];
+    const addends = inputs.slice(isGradient ? 6 : 3).map((x) => this.#addend(x, full));
+    for (const v of outputs) this.#keep(v);
+    return {
+      heads: heads.map((x) => this.#byHeads(x)),
+      stats: isGradient ? inputs[4] : undefined,
+      addends,
+    };
+  }
+
   /** Constants that are no tables have to be written out. */
   #materialised(base: BoundValue): BoundValue {
     if (base.source.kind !== "uniform" && base.source.kind !== "numbers") return base;
@@ -253,6 +323,10 @@ export class StoredValues {
     if (!this.#roots.has(id)) return undefined;
     if (dtype !== "float32" || this.#precision !== "bfloat16") return dtype;
     if (this.#copies.get(id) === value) return "bfloat16";
+    const node = nodeOf(value);
+    if (node && isAttention(node)) {
+      return node.op === "Attention" && node.outputs[1] === value ? "float32" : "bfloat16";
+    }
     const isLarge = value.count > SMALL || nodeOf(value)?.op === "MatMul";
     return isLarge && this.#feeds.has(id) && !this.#inFloat32.has(id) ? "bfloat16" : "float32";
   };

@@ -7,6 +7,8 @@ export interface View {
   readonly base: BoundValue;
   /** Elements from one index to the next, of each axis of the tensor. */
   readonly strides: readonly number[];
+  /** Elements before the first. */
+  readonly offset: number;
 }
 
 /** The value whose memory a value shares as it is: what stands before changes of shape. */
@@ -56,17 +58,22 @@ function reshaped(
  * @param isStored Whether a value lies there anyway
  */
 export function viewOf(value: BoundValue, isStored: (v: BoundValue) => boolean): View {
-  const own = { base: value, strides: rowMajor(value.shape) };
+  const own = { base: value, strides: rowMajor(value.shape), offset: 0 };
   if (value.source.kind !== "node" || isStored(value) || value.count === 0) return own;
   const { op, inputs: [x], attributes } = value.source.node;
   if (op === "Transpose") {
     const view = viewOf(x, isStored), perm = attributes.perm as readonly number[];
-    return { base: view.base, strides: perm.map((p) => view.strides[p]) };
+    return { ...view, strides: perm.map((p) => view.strides[p]) };
+  }
+  if (op === "Slice") {
+    const view = viewOf(x, isStored), from = attributes.from as readonly number[];
+    const skipped = from.reduce((sum, n, i) => sum + n * view.strides[i], 0);
+    return { ...view, offset: view.offset + skipped };
   }
   if (op === "Reshape") {
     const view = viewOf(x, isStored);
     const strides = reshaped({ shape: x.shape, strides: view.strides }, value.shape);
-    if (strides) return { base: view.base, strides };
+    if (strides) return { ...view, strides };
   }
   return own;
 }
@@ -81,6 +88,8 @@ export interface Operand {
   readonly rowStride: number;
   /** Elements from one matrix to the next. */
   readonly batchStride: number;
+  /** Elements before the first. */
+  readonly offset: number;
 }
 
 /**
@@ -91,7 +100,7 @@ export interface Operand {
  * @returns undefined if it has to be copied first
  */
 export function operandOf(
-  { base, strides }: View,
+  { base, strides, offset }: View,
   shape: readonly number[],
   batch: readonly number[],
 ): Operand | undefined {
@@ -109,7 +118,13 @@ export function operandOf(
   const rowStride = rows === 1 ? Math.max(columns, strides[rank - 2]) : strides[rank - 2];
   const columnStride = columns === 1 ? Math.max(rows, strides[rank - 1]) : strides[rank - 1];
   if ((columns === 1 || strides[rank - 1] === 1) && rowStride >= columns) {
-    return { base, isTransposed: false, rowStride: rows === 1 ? columns : rowStride, batchStride };
+    return {
+      base,
+      isTransposed: false,
+      rowStride: rows === 1 ? columns : rowStride,
+      batchStride,
+      offset,
+    };
   }
   if ((rows === 1 || strides[rank - 2] === 1) && columnStride >= rows) {
     return {
@@ -117,6 +132,7 @@ export function operandOf(
       isTransposed: true,
       rowStride: columns === 1 ? rows : columnStride,
       batchStride,
+      offset,
     };
   }
   return undefined;

@@ -42,8 +42,7 @@ function kernelsOf(
   precision: MatrixPrecision,
   offsets: WeightOffsets = new Map(),
 ): KernelStep[] {
-  const graph = stackProjections(bindGraph(record(program), sizes), offsets);
-  const { once, steps } = lower(graph, { precision });
+  const { once, steps } = lower(bindGraph(record(program), sizes), { precision, offsets });
   return [...once, ...steps].filter(isKernel);
 }
 

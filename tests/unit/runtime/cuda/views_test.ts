@@ -97,7 +97,7 @@ Deno.test("operands of random views read what plain indexing reads", () => {
     const operand = operandOf(view, shape, batch);
     if (!operand || !written) continue;
     operands++;
-    const { isTransposed, rowStride, batchStride } = operand;
+    const { isTransposed, offset, rowStride, batchStride } = operand;
     transpositions += Number(isTransposed);
     const [rows, columns] = shape.slice(-2);
     const [wide] = isTransposed ? [rows] : [columns];
@@ -114,7 +114,8 @@ Deno.test("operands of random views read what plain indexing reads", () => {
       }
       for (let r = 0; r < rows; r++) {
         for (let c = 0; c < columns; c++) {
-          const place = b * batchStride + (isTransposed ? c * rowStride + r : r * rowStride + c);
+          const place = offset + b * batchStride +
+            (isTransposed ? c * rowStride + r : r * rowStride + c);
           const expected = places[(matrix * rows + r) * columns + c];
           assertEquals(place, expected, `[${start}] as [${shape}] for [${batch}], ${b} ${r} ${c}`);
         }
@@ -146,12 +147,14 @@ Deno.test("heads cut out of a projection, and keys transposed, need no copy", ()
   assertEquals(one(heads, [B, H, T, E]), {
     base: x,
     isTransposed: false,
+    offset: 0,
     rowStride: H * E,
     batchStride: E,
   });
   assertEquals(one(keys, [B, H, E, T]), {
     base: x,
     isTransposed: true,
+    offset: 0,
     rowStride: H * E,
     batchStride: E,
   });

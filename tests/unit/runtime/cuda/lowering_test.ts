@@ -32,9 +32,9 @@ const norm: Program = {
   },
 };
 
-/** Attention of several heads with a mask of padding and dropout, and its gradients. */
-const attention: Program = {
-  name: "attention",
+/** Attention of several heads with a mask of padding, scaled and with dropout or not; and its gradients. */
+const attentionOf = (isPlain: boolean): Program => ({
+  name: isPlain ? "plain_attention" : "attention",
   inputs: { x: f32("B", "S", 64), w: f32(64, 192), isToken: f32("B", "S") },
   run: ({ x, w, isToken }) => {
     const [B, S] = x.shape, [H, E] = [4, 16];
@@ -43,12 +43,14 @@ const attention: Program = {
     const flat = tf.matMul(tf.reshape(x, [B * S, 64]), w as tf.Tensor2D);
     const [q, k, v] = tf.split(tf.reshape(flat, [B, S, 192]), 3, -1).map(heads);
     const bias = tf.mul(tf.sub(tf.reshape(isToken, [B, 1, 1, S]), 1), 1e9);
-    const scores = tf.add(tf.mul(tf.matMul(q, k, false, true), 0.25), bias);
-    const weights = tf.mul(tf.mul(tf.softmax(scores), keepMask(scores.shape, 0.9)), 1 / 0.9);
+    const products = tf.matMul(q, k, false, true);
+    const scores = tf.add(isPlain ? products : tf.mul(products, 0.25), bias);
+    const all = tf.softmax(scores);
+    const weights = isPlain ? all : tf.mul(tf.mul(all, keepMask(scores.shape, 0.9)), 1 / 0.9);
     const mixed = tf.reshape(tf.transpose(tf.matMul(weights, v), [0, 2, 1, 3]), [B, S, 64]);
     return { loss: tf.sum(tf.square(mixed)) };
   },
-};
+});
 
 /** Rows of a table, and the gradient that is added up over repeated ids. */
 const embedding: Program = {
@@ -59,8 +61,9 @@ const embedding: Program = {
 
 const subjects: [Program, string[], Record<string, number>, MatrixPrecision][] = [
   [norm, ["x", "w"], { B: 256 }, "float32"],
-  [attention, ["x", "w"], { B: 8, S: 32 }, "float32"],
-  [attention, ["x", "w"], { B: 8, S: 32 }, "bfloat16"],
+  [attentionOf(false), ["x", "w"], { B: 8, S: 32 }, "float32"],
+  [attentionOf(false), ["x", "w"], { B: 8, S: 32 }, "bfloat16"],
+  [attentionOf(true), ["x", "w"], { B: 8, S: 32 }, "bfloat16"],
   [embedding, ["table"], { B: 8, S: 300 }, "float32"],
 ];
 

@@ -7,10 +7,7 @@ import { bindGraph } from "../../../../src/runtime/cuda/bound_graph.ts";
 import type { MatrixPrecision } from "../../../../src/runtime/cuda/device.ts";
 import { sourceOf } from "../../../../src/runtime/cuda/kernel_library.ts";
 import { lower } from "../../../../src/runtime/cuda/lower.ts";
-import {
-  stackProjections,
-  type WeightOffsets,
-} from "../../../../src/runtime/cuda/stack_projections.ts";
+import type { WeightOffsets } from "../../../../src/runtime/cuda/stack_projections.ts";
 import { Nvrtc } from "../../../../src/runtime/cuda/nvrtc.ts";
 import type { KernelStep, Step } from "../../../../src/runtime/cuda/step.ts";
 import { ParameterStore } from "../../../../src/runtime/mod.ts";

@@ -4,7 +4,6 @@ import {
   checkCpu,
   checkDeno,
   checkDisk,
-  checkGpu,
   checkJupyter,
   checkMemory,
   checkSqlite,
@@ -12,6 +11,7 @@ import {
   type Finding,
 } from "./doctor_checks.ts";
 import { checkExecutors, checkProviders } from "./doctor_executors.ts";
+import { checkGpu } from "./doctor_gpu.ts";
 import { type Styles, stylesFor } from "./io.ts";
 
 /** All findings, in the order in which they are shown. */
@@ -24,7 +24,7 @@ async function examine(): Promise<Finding[]> {
     await checkSqlite(),
     ...await checkExecutors(),
     ...await checkProviders(),
-    await checkGpu(),
+    ...await checkGpu(),
     checkDisk(),
     await checkJupyter(),
   ];

@@ -109,21 +109,6 @@ export async function checkSqlite(): Promise<Finding> {
   }
 }
 
-/** Is there a graphics card, and can it be used? */
-export async function checkGpu(): Promise<Finding> {
-  const driver = /Kernel Module\s+([\d.]+)/.exec(await readText("/proc/driver/nvidia/version"))
-    ?.[1];
-  return {
-    name: "GPU",
-    status: "missing",
-    detail: driver
-      ? `an NVIDIA driver (${driver}) is there, but this version computes on the CPU unless a provider is chosen`
-      : "no NVIDIA driver; this version computes on the CPU",
-    remedy: "nothing to do: all commands run without one",
-    isNeeded: false,
-  };
-}
-
 const ENOUGH_DISK_BYTES = 2 * GIB;
 
 /** Write and remove a file, and the folder if it was not there. @returns Free bytes */

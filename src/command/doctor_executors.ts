@@ -31,20 +31,32 @@ const uses = {
   "tfjs-node-gpu": "eager computing by the published package for CUDA 11.2",
 };
 
+/** The executors of this machine: cuda only where there is a GPU, about which `checkGpu` tells. */
+async function usesHere(): Promise<Readonly<Record<string, string>>> {
+  const { cudaFacts } = await import("../runtime/cuda/cuda_facts.ts");
+  const { devices } = cudaFacts();
+  const hasGpu = !(devices instanceof Error) && devices.length > 0;
+  return hasGpu ? { ...uses, cuda: "training and serving on a GPU" } : uses;
+}
+
 const reasonOf = (error: unknown): string =>
   error instanceof SetupError ? error.reason : (error as Error).message;
 
 /** Run a small program on every executor. */
 export async function checkExecutors(): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const [name, use] of Object.entries(uses)) {
+  for (const [name, use] of Object.entries(await usesHere())) {
     const isNeeded = name === "onnx";
     try {
-      const { eagerExecutor, onnxExecutor, workerExecutor } = await import("../runtime/mod.ts");
+      const { cudaExecutor, eagerExecutor, onnxExecutor, workerExecutor } = await import(
+        "../runtime/mod.ts"
+      );
       const executor = name === "onnx"
         ? onnxExecutor()
         : name === "onnx-worker"
         ? workerExecutor()
+        : name === "cuda"
+        ? cudaExecutor()
         : eagerExecutor(name as EagerBackend);
       const startMs = performance.now();
       const executable = await executor.compile(await product());

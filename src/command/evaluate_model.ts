@@ -43,7 +43,7 @@ export const evaluateModel: Command = {
     const { hasPolicy } = await import("../recipe/open_agent.ts");
     const { loadDataset } = await import("../recipe/load_dataset.ts");
     const { evaluateIndex, formatEvaluation } = await import("../recipe/evaluate_index.ts");
-    const { executorOf } = await import("../recipe/executor_of.ts");
+    const { openExecutor } = await import("../recipe/executor_of.ts");
     const { corpusFingerprint, writeAtomically } = await import("../data/mod.ts");
     const { CheckpointError } = await import("../errors.ts");
 
@@ -106,7 +106,7 @@ export const evaluateModel: Command = {
     await using index = await openIndex(run, {
       source: "model",
       beam: evaluation.beam,
-      executor: executorOf(device),
+      executor: await openExecutor(device),
     });
     if (corpusFingerprint(dataset.documents) !== index.documents.fingerprint) {
       throw new CheckpointError(

@@ -9,6 +9,8 @@ interface Relation {
   problem(config: ResolvedConfig): string | undefined;
 }
 
+const usesCuda = (executor: string): boolean => executor === "cuda" || executor === "auto";
+
 const relations: readonly Relation[] = [
   {
     reads: ["data.path", "data.format"],
@@ -108,6 +110,20 @@ const relations: readonly Relation[] = [
     problem: ({ joint, agent }) =>
       joint.gate_weight > 0 && agent.budget < 1
         ? "needs agent.budget of 1 or more: without one there is nothing to decide"
+        : undefined,
+  },
+  {
+    reads: ["device.precision", "device.executor"],
+    problem: ({ device }) =>
+      device.precision !== "float32" && !usesCuda(device.executor)
+        ? `must be float32 for device.executor=${device.executor}: only cuda and auto compute in another one`
+        : undefined,
+  },
+  {
+    reads: ["device.libraries", "device.executor"],
+    problem: ({ device }) =>
+      device.libraries !== null && !usesCuda(device.executor)
+        ? `must be null for device.executor=${device.executor}: only cuda and auto use CUDA's libraries`
         : undefined,
   },
   {

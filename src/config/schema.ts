@@ -590,9 +590,19 @@ const exportSection = section("How the model is exported to ONNX.", {
 const device = section("What the programs run on.", {
   executor: choice(
     "onnx: ONNX Runtime; onnx-worker: the same in a Worker; wasm, cpu: tfjs backends; tfjs-node: your " +
-      "own TensorFlow, after setup-tfjs-node; tfjs-node-gpu: the published package, for CUDA 11.2.",
-    ["onnx", "onnx-worker", "wasm", "cpu", "tfjs-node", "tfjs-node-gpu"],
+      "own TensorFlow, after setup-tfjs-node; tfjs-node-gpu: the published package, for CUDA 11.2; " +
+      "cuda: an NVIDIA GPU, by kernels of our own; auto: cuda if it can be used here, else onnx.",
+    ["onnx", "onnx-worker", "wasm", "cpu", "tfjs-node", "tfjs-node-gpu", "cuda", "auto"],
     "onnx",
+  ),
+  precision: choice(
+    "Precision of matrix products on cuda: float32; tf32, whose operands have 10 bits behind the " +
+      "point; bfloat16, which halves what feeds them too. Sums and weights are float32 in each.",
+    ["float32", "tf32", "bfloat16"],
+    "float32",
+  ),
+  libraries: optionalText(
+    "Folder of CUDA's libraries, or several, parted as in PATH; null means that they are looked for.",
   ),
   threads: optionalWhole("Threads of one operator; null means all cores.", { min: 1, max: 1024 }),
   provider: choice(

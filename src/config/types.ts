@@ -482,9 +482,29 @@ export interface DeviceConfig {
   /**
    * onnx: ONNX Runtime; onnx-worker: the same in a Worker; wasm, cpu: tfjs backends;
    * tfjs-node: your own TensorFlow, after setup-tfjs-node; tfjs-node-gpu: the published
-   * package, for CUDA 11.2. Default: onnx.
+   * package, for CUDA 11.2; cuda: an NVIDIA GPU, by kernels of our own; auto: cuda if it can
+   * be used here, else onnx. Default: onnx.
    */
-  readonly executor: "onnx" | "onnx-worker" | "wasm" | "cpu" | "tfjs-node" | "tfjs-node-gpu";
+  readonly executor:
+    | "onnx"
+    | "onnx-worker"
+    | "wasm"
+    | "cpu"
+    | "tfjs-node"
+    | "tfjs-node-gpu"
+    | "cuda"
+    | "auto";
+  /**
+   * Precision of matrix products on cuda: float32; tf32, whose operands have 10 bits behind
+   * the point; bfloat16, which halves what feeds them too. Sums and weights are float32 in
+   * each. Default: float32.
+   */
+  readonly precision: "float32" | "tf32" | "bfloat16";
+  /**
+   * Folder of CUDA's libraries, or several, parted as in PATH; null means that they are looked
+   * for. Default: null.
+   */
+  readonly libraries: string | null;
   /** Threads of one operator; null means all cores. Default: null. */
   readonly threads: number | null;
   /**

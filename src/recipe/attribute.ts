@@ -6,7 +6,7 @@ import { openDocumentDistribution } from "../retriever/mod.ts";
 import { candidateReader } from "../train/candidate_reader.ts";
 import { openPolicyJudge } from "../train/score_trajectories.ts";
 import { policyParamSpecs } from "../train/policy_program.ts";
-import { executorOf } from "./executor_of.ts";
+import { openExecutor } from "./executor_of.ts";
 import { loadIndex, parametersOf } from "./index_folder.ts";
 import { JOINT_FILES } from "./joint_files.ts";
 import type { OpenedAgent } from "./open_agent.ts";
@@ -86,7 +86,7 @@ export async function attributeAnswer(
       `Cannot attribute the answer to "${question}": the agent gives none. Name one`,
     );
   }
-  const executor = executorOf(config.device);
+  const executor = await openExecutor(config.device);
   const index = await loadIndex(run.file(JOINT_FILES.model));
   const distribution = await openDocumentDistribution(executor, {
     kind: "exact",

@@ -8,7 +8,7 @@ import { type AgentEvaluation, evaluateAgent, formatAgentEvaluation } from "./ev
 import { openForEvaluation } from "./evaluate_agent_run.ts";
 import { evaluateIndex, formatEvaluation, type IndexEvaluation } from "./evaluate_index.ts";
 import { evaluateSystems, formatSystems, type SystemComparison } from "./evaluate_system.ts";
-import { executorOf } from "./executor_of.ts";
+import { openExecutor } from "./executor_of.ts";
 import { beamRows, biasRows, measureJointBias } from "./joint_bias.ts";
 import { JOINT_FILES } from "./joint_files.ts";
 import { searcherOfModel } from "./open_index.ts";
@@ -73,7 +73,7 @@ export async function evaluateJointRun(
   const config = options.config ?? configOf(run);
   await using opened = await openForEvaluation(run, config, { part, top: 10 });
   const { agent, data, questions } = opened, { documents } = data;
-  const executor = executorOf(config.device), { evaluation, seed } = config;
+  const executor = await openExecutor(config.device), { evaluation, seed } = config;
   const perfect = oracleRetriever(documents);
   const oracle = await oracleOf(questions, { config, data, base: perfect });
   const asked = { ...evaluationOptions(config, data, oracle), questions, part, onNote };

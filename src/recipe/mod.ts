@@ -27,7 +27,7 @@ export {
   type ProbeFigures,
 } from "./evaluate_agent.ts";
 export { evaluateAgentRun, type EvaluateAgentRunOptions } from "./evaluate_agent_run.ts";
-export { executorOf, onnxOptionsOf } from "./executor_of.ts";
+export { executorOf, onnxOptionsOf, openExecutor } from "./executor_of.ts";
 export {
   EXPORT_FILES,
   exportIndex,

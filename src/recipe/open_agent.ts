@@ -14,7 +14,7 @@ import { type Document, DocumentStore, isThere } from "../data/mod.ts";
 import { CheckpointError, ConfigError, DataError } from "../errors.ts";
 import { type LoadedModel, loadModel } from "../hub/mod.ts";
 import { isDecoder } from "../model/mod.ts";
-import { executorOf, onnxOptionsOf } from "./executor_of.ts";
+import { onnxOptionsOf, openExecutor } from "./executor_of.ts";
 import { environmentOf, prepareRetriever } from "./prepare_agent.ts";
 import { latestRun, openRunFolder, type RunFolder, type RunLocation } from "./run_folder.ts";
 import { AGENT_FILES } from "./agent_files.ts";
@@ -194,7 +194,7 @@ export async function openAgent(
     );
   }
   const documents = await documentsOf(run);
-  const executor = executorOf(config.device);
+  const executor = await openExecutor(config.device);
   const prepared = await prepareRetriever(config.agent, documents, {
     executor,
     onnx: onnxOptionsOf(config.device),

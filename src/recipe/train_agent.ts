@@ -10,7 +10,7 @@ import { trainPolicy, type TrainPolicyResult } from "../train/train_policy.ts";
 import { AGENT_FILES } from "./agent_files.ts";
 import { oracleOf } from "./agent_oracle.ts";
 import { type AgentEvaluation, evaluateAgent, formatAgentEvaluation } from "./evaluate_agent.ts";
-import { executorOf } from "./executor_of.ts";
+import { openExecutor } from "./executor_of.ts";
 import { loadAgentData, prepareAgent, type PreparedAgent } from "./prepare_agent.ts";
 import { openRun } from "./open_run.ts";
 import {
@@ -80,7 +80,7 @@ export async function trainAgent(
 ): Promise<TrainAgentResult> {
   const { signal } = options, { agent: choices } = config;
   const progressOf = options.progress ?? (() => silentProgress);
-  const executor = executorOf(config.device);
+  const executor = await openExecutor(config.device);
   const preparing = progressOf("prepare");
   const data = await loadAgentData(config);
   await using agent = await prepareAgent(config, data, {

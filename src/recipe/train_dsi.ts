@@ -5,7 +5,7 @@ import { formatBalance } from "../docid/mod.ts";
 import type { TrainModelResult } from "../train/train_model.ts";
 import { type ProgressReporter, silentProgress } from "../train/progress.ts";
 import { evaluateIndex, formatEvaluation, type IndexEvaluation } from "./evaluate_index.ts";
-import { executorOf } from "./executor_of.ts";
+import { openExecutor } from "./executor_of.ts";
 import { saveIndex } from "./index_folder.ts";
 import { loadPretrained, prepareIndex } from "./prepare_index.ts";
 import { searchWithStore, trainIndex } from "./train_index.ts";
@@ -38,6 +38,7 @@ export interface TrainDsiResult {
  * @param dataset Documents, and questions in the parts `train` and `dev`
  * @param config A resolved configuration
  * @throws {CheckpointError} If the run to resume does not exist or does not fit
+ * @throws {DeviceError} If `device.executor` is cuda and can't be used here
  */
 export async function trainDsi(
   dataset: Dataset,
@@ -46,6 +47,7 @@ export async function trainDsi(
 ): Promise<TrainDsiResult> {
   const { progress = silentProgress, signal } = options;
   const { training, evaluation, seed } = config;
+  const executor = await openExecutor(config.device);
   const pretrained = await loadPretrained(config, (note) => progress.message(note));
   const run = await openRun(config, dataset.documents, {
     key: "training.resume",
@@ -55,7 +57,6 @@ export async function trainDsi(
 
   const index = prepareIndex(dataset, config, { pretrained });
   progress.message(formatBalance(index.balance));
-  const executor = executorOf(config.device);
   const hasDev = dataset.queries.dev?.some((q) => q.docIds.length) ?? false;
   const search = hasDev ? await searchWithStore(index, config, executor) : undefined;
 

@@ -15,7 +15,7 @@ import { AGENT_FILES } from "./agent_files.ts";
 import { oracleOf } from "./agent_oracle.ts";
 import { type AgentEvaluation, evaluateAgent, formatAgentEvaluation } from "./evaluate_agent.ts";
 import { evaluateIndex, formatEvaluation, type IndexEvaluation } from "./evaluate_index.ts";
-import { executorOf } from "./executor_of.ts";
+import { openExecutor } from "./executor_of.ts";
 import { loadIndex, saveIndex } from "./index_folder.ts";
 import { openJointCompanion } from "./joint_companion.ts";
 import { isJointRun, JOINT_FILES } from "./joint_files.ts";
@@ -110,7 +110,7 @@ export async function trainJoint(
 ): Promise<TrainJointResult> {
   const { signal } = options;
   const progressOf = options.progress ?? (() => silentProgress);
-  const executor = executorOf(config.device);
+  const executor = await openExecutor(config.device);
   const preparing = progressOf("prepare");
   const onNote = (note: string): void => preparing.message(note);
   const data = await loadAgentData(config);

@@ -47,8 +47,15 @@ export interface Executable {
 
 /** Something that runs programs. */
 export interface Executor {
-  /** `"onnx"`, `"onnx-worker"`, `"wasm"`, `"cpu"`, `"tfjs-node"`, `"tfjs-node-gpu"`. */
+  /** `"onnx"`, `"onnx-worker"`, `"wasm"`, `"cpu"`, `"tfjs-node"`, `"tfjs-node-gpu"`, `"cuda"`. */
   readonly name: string;
+  /**
+   * Open what programs run on before the first is compiled, so that what is missing is said in time.
+   * Absent where there is nothing to open.
+   *
+   * @returns The executor that runs them
+   */
+  open?(): Promise<Executor>;
   /** Prepare `program` to run. */
   compile(program: Program, options?: CompileOptions): Promise<Executable>;
   /**

@@ -10,6 +10,16 @@ export {
   type TrainingProgress,
 } from "./checkpoint.ts";
 export type { CheckpointManifest, JsonValue, VectorFile } from "./checkpoint_files.ts";
+export type { MatrixPrecision } from "./cuda/device.ts";
+export {
+  type CudaExecutor,
+  cudaExecutor,
+  type CudaExecutorOptions,
+  cudaOr,
+  type LazyExecutor,
+} from "./cuda/lazy_cuda_executor.ts";
+export type { LibrarySystem } from "./cuda/library_places.ts";
+export type { CudaOptions } from "./cuda/open_cuda_device.ts";
 export type { CompileOptions, Executable, Executor, HostTensors, RunOptions } from "./executor.ts";
 export type { EagerBackend, EagerOptions } from "./eager_backend.ts";
 export { eagerExecutor } from "./eager_executor.ts";
@@ -32,6 +42,7 @@ export {
   type ParameterStoreOptions,
   type TrainingVectors,
 } from "./parameter_store.ts";
+export type { ResidentParameters, ResidentUpdate } from "./resident.ts";
 export {
   createTrainStep,
   type StepOptions,

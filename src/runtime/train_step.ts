@@ -119,7 +119,7 @@ export async function createTrainStep(
   checkParameters(program, store);
   const names = store.layout.segments.map((s) => s.name);
   const whole = withGradients(program, { loss: lossName, parameters: names });
-  if (!store.resident) executor.reside?.(store);
+  if (!store.resident) (await executor.open?.() ?? executor).reside?.(store);
   if (store.resident) {
     return await residentStep(store.resident, whole, { lossName, compileOptions });
   }

@@ -1,18 +1,18 @@
 /** Losses, logits and gradients of GPT-2, Llama and Qwen2 against transformers, eager and recorded. */
 import { assert } from "@std/assert";
 import { withGradients } from "../../src/graph/mod.ts";
-import { eagerExecutor } from "../../src/runtime/eager_executor.ts";
-import { onnxExecutor } from "../../src/runtime/onnx_executor.ts";
+import { executors } from "./_executors.ts";
 import { hostBatch, isAvailable, lossProgram, references, valueProgram } from "./_decoder.ts";
 import { relativeL2, relativeMax } from "./_t5.ts";
 
 const VALUE_TOLERANCE = 1e-5, GRADIENT_TOLERANCE = 1e-4;
 
-for (const executor of [eagerExecutor("cpu"), onnxExecutor()]) {
+for (const { executor, ignore, ...options } of executors) {
   for (const reference of references) {
     Deno.test({
       name: `${reference.name} on ${executor.name}: loss and logits, padded on either side or not`,
-      ignore: !isAvailable,
+      ignore: ignore || !isAvailable,
+      ...options,
       fn: async () => {
         const executable = await executor.compile(valueProgram(reference));
         for (const c of reference.cases) {
@@ -38,7 +38,8 @@ for (const executor of [eagerExecutor("cpu"), onnxExecutor()]) {
 
     Deno.test({
       name: `${reference.name} on ${executor.name}: the gradient of every parameter`,
-      ignore: !isAvailable,
+      ignore: ignore || !isAvailable,
+      ...options,
       fn: async () => {
         const parameters = Object.keys(reference.tensors), [c] = reference.cases;
         const executable = await executor.compile(

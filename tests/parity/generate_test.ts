@@ -1,7 +1,9 @@
 /** Greedy generation and beam search of every family against transformers. */
 import { assert, assertEquals } from "@std/assert";
 import { generate, openDecoder, openT5, type SequenceModel } from "../../src/generate/mod.ts";
+import type { Executor } from "../../src/runtime/executor.ts";
 import { onnxExecutor } from "../../src/runtime/onnx_executor.ts";
+import { deviceExecutors } from "./_executors.ts";
 import { type Generation, isAvailable, references as decoders } from "./_decoder.ts";
 import { references as t5s } from "./_t5.ts";
 
@@ -16,7 +18,7 @@ const rowsOf = (ids: number[][], isToken: number[][]): number[][] =>
 
 interface Subject {
   name: string;
-  open: () => Promise<SequenceModel>;
+  open: (on?: Executor) => Promise<SequenceModel>;
   prompts: number[][];
   greedy: Generation;
   beams: { name: string; lengthPenalty: number; expected: Generation }[];
@@ -29,7 +31,7 @@ interface Subject {
 const subjects: Subject[] = [
   ...decoders.map((reference): Subject => ({
     name: reference.name,
-    open: () => openDecoder(reference, { executor }),
+    open: (on = executor) => openDecoder(reference, { executor: on }),
     prompts: reference.cases[0].input_ids,
     greedy: reference.generate.greedy,
     beams: [{
@@ -43,7 +45,7 @@ const subjects: Subject[] = [
   })),
   ...t5s.map((reference): Subject => ({
     name: reference.name,
-    open: () => openT5(reference, { executor }),
+    open: (on = executor) => openT5(reference, { executor: on }),
     prompts: rowsOf(reference.cases[0].input_ids, reference.cases[0].attention_mask),
     greedy: reference.greedy,
     beams: [0, 1].map((lengthPenalty) => ({
@@ -77,6 +79,23 @@ for (const subject of subjects) {
       await model.dispose();
     },
   });
+
+  for (const { executor: on, ignore, ...options } of deviceExecutors) {
+    Deno.test({
+      name: `${name} on ${on.name}: greedy generation`,
+      ignore: ignore || !isAvailable,
+      ...options,
+      fn: async () => {
+        const model = await subject.open(on);
+        const results = await generate(model, prompts, { maxNewTokens: greedy.max_new_tokens });
+        results.forEach(([{ tokens }], b) => {
+          const expected = greedy.sequences[b].slice(skipped(b));
+          assertEquals(filled(tokens, expected.length, padToken), expected);
+        });
+        await model.dispose();
+      },
+    });
+  }
 
   // The references of T5 have none.
   if (padded) {

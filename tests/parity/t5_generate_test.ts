@@ -11,11 +11,10 @@ import {
   t5Logits,
   type T5Model,
 } from "../../src/model/mod.ts";
-import { eagerExecutor } from "../../src/runtime/eager_executor.ts";
 import type { Executor, HostTensors } from "../../src/runtime/executor.ts";
-import { onnxExecutor } from "../../src/runtime/onnx_executor.ts";
 import { named, namedInts } from "../../src/tensor/axes.ts";
 import { hostTensor } from "../../src/tensor/host_tensor.ts";
+import { executors } from "./_executors.ts";
 import {
   batchInputs,
   hostBatch,
@@ -131,11 +130,12 @@ async function greedy(
   return sequences;
 }
 
-for (const executor of [eagerExecutor("cpu"), onnxExecutor()]) {
+for (const { executor, ignore, ...options } of executors) {
   for (const reference of references) {
     Deno.test({
       name: `${reference.name} on ${executor.name}: greedy generation`,
-      ignore: !isAvailable,
+      ignore: ignore || !isAvailable,
+      ...options,
       fn: async () => {
         const { max_new_tokens, sequences } = reference.greedy;
         assertEquals(await greedy(executor, reference, max_new_tokens), sequences);

@@ -1,8 +1,7 @@
 /** Losses, logits and gradients of T5 against transformers, eager and recorded. */
 import { assert } from "@std/assert";
 import { withGradients } from "../../src/graph/mod.ts";
-import { eagerExecutor } from "../../src/runtime/eager_executor.ts";
-import { onnxExecutor } from "../../src/runtime/onnx_executor.ts";
+import { executors } from "./_executors.ts";
 import {
   hostBatch,
   isAvailable,
@@ -15,11 +14,12 @@ import {
 
 const VALUE_TOLERANCE = 1e-5, GRADIENT_TOLERANCE = 1e-4;
 
-for (const executor of [eagerExecutor("cpu"), onnxExecutor()]) {
+for (const { executor, ignore, ...options } of executors) {
   for (const reference of references) {
     Deno.test({
       name: `${reference.name} on ${executor.name}: loss and logits of every case`,
-      ignore: !isAvailable,
+      ignore: ignore || !isAvailable,
+      ...options,
       fn: async () => {
         // One program, recorded once, for batches of 2×12→6, 1×160→40 and 3×1→1.
         const executable = await executor.compile(valueProgram(reference));
@@ -44,7 +44,8 @@ for (const executor of [eagerExecutor("cpu"), onnxExecutor()]) {
       Deno.test({
         name: `${reference.name} on ${executor.name}: the gradient of every parameter, ` +
           (hasShortTargets ? "queries projected" : "keys and values projected"),
-        ignore: !isAvailable,
+        ignore: ignore || !isAvailable,
+        ...options,
         fn: async () => {
           const parameters = Object.keys(reference.tensors), [c] = reference.cases;
           const program = lossProgram(reference, { hasShortTargets });

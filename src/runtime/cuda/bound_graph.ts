@@ -309,7 +309,7 @@ class Binder {
     if (ids.count !== updates.shape[0] || ids.dtype !== "int32") {
       throw new KernelError("Cannot run a scatter whose rows have several indices");
     }
-    const rows = updates.shape[0], width = rows ? updates.count / rows : 0;
+    const rows = updates.shape[0], width = countOf(result.shape.slice(1));
     const sum = this.#one("SegmentSum", [this.#reshape(ids, [rows]), updates], {
       dtype: "float32",
       shape: [result.shape[0], width],

@@ -54,7 +54,10 @@ export function deviceExecutor(
     library,
     precision,
     // deno-lint-ignore require-await -- errors become rejections, as with every other executor
-    async compile(program: Program, compileOptions: CompileOptions = {}) {
+    async compile(
+      program: Program,
+      compileOptions: CompileOptions = {},
+    ): Promise<DeviceExecutable> {
       const options = { ...compileOptions, precision, resident };
       return new DeviceExecutable(device, library, program, options);
     },

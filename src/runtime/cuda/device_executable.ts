@@ -74,10 +74,15 @@ export class DeviceExecutable implements Executable {
       Object.entries(this.#fedSignature.inputs).map(([name, { dtype }]) => [name, dtype]),
     );
     this.outputs = signature.outputs.map((o) => o.name).filter((n) => !this.#external.has(n));
-    for (const [name, { data }] of Object.entries(options.constants ?? {})) {
-      const pointer = device.allocate(Math.max(16, data.byteLength));
-      this.#constants.set(name, pointer);
-      if (data.length) device.upload(pointer, data);
+    try {
+      for (const [name, { data }] of Object.entries(options.constants ?? {})) {
+        const pointer = device.allocate(Math.max(16, data.byteLength));
+        this.#constants.set(name, pointer);
+        if (data.length) device.upload(pointer, data);
+      }
+    } catch (error) {
+      for (const pointer of this.#constants.values()) device.free(pointer);
+      throw error;
     }
   }
 

@@ -32,7 +32,8 @@ function readConcat(e: Emitter, out: BoundValue, node: BoundNode, position: Posi
     node.inputs.every((x) => x.shape[axis] % e.math.lanes === 0);
   const text = isWide ? at.text : laneText(at);
   let begin = 0;
-  const ways = node.inputs.map((x) => {
+  // An empty part has no positions of its own.
+  const ways = node.inputs.filter((x) => x.shape[axis] > 0).map((x) => {
     const from = begin, size = x.shape[axis];
     begin += size;
     const inside: Coordinate = {

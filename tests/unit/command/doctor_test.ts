@@ -9,8 +9,11 @@ import {
   checkWasm,
   type Finding,
 } from "../../../src/command/doctor_checks.ts";
+import { gpuFindings } from "../../../src/command/doctor_gpu.ts";
 import { stylesFor } from "../../../src/command/io.ts";
 import { runCli } from "../../../src/command/run_cli.ts";
+import { DeviceError } from "../../../src/errors.ts";
+import type { CudaFacts } from "../../../src/runtime/cuda/cuda_facts.ts";
 import { ONNX_PROVIDERS, providerProblem } from "../../../src/runtime/mod.ts";
 import { fakeIo } from "./fake_io.ts";
 
@@ -52,6 +55,43 @@ Deno.test("every provider of ONNX Runtime has a line: it can be used, or why not
       isNeeded: provider === "cpu",
     });
   }
+});
+
+Deno.test("a GPU has a line for each thing it needs, with version and file, or why it is missing", () => {
+  const facts: CudaFacts = {
+    driver: { version: "13.0", path: "libcuda.so.1" },
+    devices: [{ name: "Big GPU", capability: [9, 0], multiprocessors: 132, memory: 80 * 2 ** 30 }],
+    nvrtc: { version: "13.0", path: "/a/libnvrtc.so.13", architectures: ["sm_75", "sm_90"] },
+    cublasLt: { version: "13.1.0", path: "/a/libcublasLt.so.13" },
+  };
+  const shown = (findings: Finding[]): string[] =>
+    findings.map(({ name, status, detail, remedy }) =>
+      [name, status, detail, ...remedy ? [remedy] : []].join(" | ")
+    );
+  assertEquals(shown(gpuFindings(facts)), [
+    "GPU | ok | Big GPU, 80.0 GiB, compute capability 9.0; NVIDIA's driver for CUDA 13.0, libcuda.so.1",
+    "NVRTC | ok | 13.0, /a/libnvrtc.so.13; compiles for sm_75 to sm_90",
+    "cuBLASLt | ok | 13.1.0, /a/libcublasLt.so.13",
+  ]);
+  const missing = new DeviceError(
+    "Cannot load it: no x.so in any of\n  /a: not there\n  /b/x.so: wrong format\n  /c: not there\nInstall it",
+  );
+  const detail =
+    "Cannot load it: no x.so in any of /b/x.so: wrong format; 2 places where it is not";
+  assertEquals(
+    shown(gpuFindings({ ...facts, nvrtc: missing }))[1],
+    `NVRTC | missing | ${detail} | Install it`,
+  );
+  const nothing = "nothing to do: all commands run without one";
+  assertEquals(shown(gpuFindings({ ...facts, driver: missing, devices: missing })), [
+    `GPU | missing | ${detail} | ${nothing}`,
+  ]);
+  const unusable = new DeviceError(
+    "Cannot start the driver: cuInit gave CUDA_ERROR_NO_DEVICE (100)",
+  );
+  assertEquals(shown(gpuFindings({ ...facts, devices: unusable })), [
+    `GPU | missing | ${unusable.message}; NVIDIA's driver for CUDA 13.0, libcuda.so.1 | ${nothing}`,
+  ]);
 });
 
 Deno.test("an old Deno, a folder that cannot be written and a missing kernel have remedies", async () => {

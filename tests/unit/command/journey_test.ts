@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import { runCli } from "../../../src/command/run_cli.ts";
 import { withFolder } from "../../with_folder.ts";
 import { DOCUMENTS, tinyOverrides } from "../recipe/_tiny_run.ts";
+import { hasGpu } from "../runtime/cuda/_gpu.ts";
 import { fakeIo } from "./fake_io.ts";
 
 interface Said {
@@ -156,3 +157,19 @@ Deno.test("the journey through the command line", (t) =>
       assertEquals(out.match(/→ /g)!.length, 3);
     });
   }));
+
+/** Catches: a run folder, or a trained index, of a training that could not begin. */
+Deno.test({
+  name: "without a GPU device.executor=cuda names each place and leaves no run folder",
+  ignore: hasGpu,
+  fn: () =>
+    withFolder(async (root) => {
+      const dir = join(root, "run");
+      for (const command of ["train-dsi", "train-agent", "train-joint"]) {
+        const { code, err } = await cli(command, "device.executor=cuda", `output.dir=${dir}`);
+        assertEquals(code, 1);
+        assertMatch(err, /error: Cannot .*(\n {2}\S.*: .*)+\nInstall NVIDIA's driver/);
+        assertEquals([...Deno.readDirSync(root)], []);
+      }
+    }),
+});

@@ -141,8 +141,8 @@ Deno.test("all problems of all layers are reported at once, with key, range and 
       [
         "data: there is no file data/squadd.yaml; did you mean squad_dsi? " +
         "(there are: beir, hotpotqa, jsonl, squad_dsi, synthetic, world) (command line)",
-        "device.executor: must be one of onnx, onnx-worker, wasm, cpu, tfjs-node, tfjs-node-gpu, is " +
-        '"gpu" (command line)',
+        "device.executor: must be one of onnx, onnx-worker, wasm, cpu, tfjs-node, tfjs-node-gpu, cuda, " +
+        'auto, is "gpu" (command line)',
         "evaluation.beam: must be a whole number from 1 to 1000, is 100000 (command line)",
         "oops: is not an override: write section.key=value, such as training.max_steps=10",
         `training.batch_sise: is no such key; did you mean training.batch_size? (${configDir}/train/bad.yaml)`,
@@ -205,6 +205,33 @@ Deno.test("a provider has a known name and belongs to an executor of ONNX Runtim
   for (const executor of ["onnx", "onnx-worker"]) {
     const overrides = ["device.provider=webgpu", `device.executor=${executor}`];
     assertEquals(composeConfig({ overrides }).device.provider, "webgpu");
+  }
+});
+
+Deno.test("precision and libraries belong to the executors cuda and auto", () => {
+  const { device } = composeConfig({});
+  assertEquals([device.precision, device.libraries], ["float32", null]);
+  const problems = (...overrides: string[]): string[] => problemsOf({ overrides });
+  assertEquals(problems("device.precision=float16", "device.executor=cuda"), [
+    'device.precision: must be one of float32, tf32, bfloat16, is "float16" (command line)',
+  ]);
+  assertEquals(
+    problems("device.precision=tf32", "device.libraries=/opt/cuda", "device.executor=wasm"),
+    [
+      "device.precision: must be float32 for device.executor=wasm: only cuda and auto compute in " +
+      "another one (command line)",
+      "device.libraries: must be null for device.executor=wasm: only cuda and auto use CUDA's " +
+      "libraries (command line)",
+    ],
+  );
+  for (const executor of ["cuda", "auto"]) {
+    const overrides = [
+      `device.executor=${executor}`,
+      "device.precision=bfloat16",
+      "device.libraries=/x",
+    ];
+    const { device } = composeConfig({ overrides });
+    assertEquals([device.precision, device.libraries], ["bfloat16", "/x"]);
   }
 });
 

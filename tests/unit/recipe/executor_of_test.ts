@@ -1,9 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { composeConfig } from "../../../src/config/mod.ts";
-import { KernelError } from "../../../src/errors.ts";
+import { DeviceError, KernelError } from "../../../src/errors.ts";
 import type { Program } from "../../../src/graph/mod.ts";
-import { executorOf, onnxOptionsOf } from "../../../src/recipe/executor_of.ts";
+import { executorOf, onnxOptionsOf, openExecutor } from "../../../src/recipe/executor_of.ts";
+import { hasGpu } from "../runtime/cuda/_gpu.ts";
 import { testUnusable, warningsOf } from "../runtime/unusable_provider.ts";
 
 const square: Program = {
@@ -44,4 +45,27 @@ Deno.test("models that are ONNX already are opened with threads and provider of 
     provider: "cpu",
     providerFallback: "cpu",
   });
+});
+
+Deno.test("opening an executor gives what runs the programs", async () => {
+  const { device } = composeConfig({ overrides: ["device.executor=cpu"] });
+  assertEquals((await openExecutor(device)).name, "cpu");
+  const lazily = composeConfig({ overrides: ["device.executor=cuda"] });
+  assertEquals(executorOf(lazily.device).name, "cuda");
+});
+
+/** Catches: a GPU that is missed only when training begins, or passed over in silence. */
+Deno.test({
+  name: "without a GPU cuda is refused when it is opened, and auto is onnx",
+  ignore: hasGpu,
+  fn: async () => {
+    const { device } = composeConfig({ overrides: ["device.executor=cuda"] });
+    await assertRejects(() => openExecutor(device), DeviceError);
+    const auto = composeConfig({ overrides: ["device.executor=auto", "device.precision=tf32"] });
+    const lines = await warningsOf(async () => {
+      assertEquals((await openExecutor(auto.device)).name, "onnx");
+    });
+    assertEquals(lines.length, 1);
+    assertStringIncludes(lines[0], "programs run on onnx, not on cuda: Cannot ");
+  },
 });

@@ -89,10 +89,17 @@ const masked: Program = {
   }),
 };
 
-/** Register every test for one executor. */
-export function testConformance(executor: Executor): void {
-  const test = (name: string, f: () => Promise<void>): void =>
-    Deno.test(`${executor.name}: ${name}`, f);
+/**
+ * Register every test for one executor.
+ *
+ * @param options Whether its tests are skipped, or leave a device open
+ */
+export function testConformance(
+  executor: Executor,
+  options: Pick<Deno.TestDefinition, "ignore" | "sanitizeResources"> = {},
+): void {
+  const test = (name: string, fn: () => Promise<void>): void =>
+    Deno.test({ ...options, name: `${executor.name}: ${name}`, fn });
 
   test("computes values at every size, empty and single ones included", async () => {
     const e = await executor.compile(affine);

@@ -12,7 +12,8 @@ const isOnGpu = Deno.env.get("DEEPRAG_TEST_DEVICE") === "cuda";
 export const hostDevice = (): Promise<Device> =>
   opened ??= isOnGpu ? openCudaDevice() : openHostDevice();
 
-const hasCompiler = isOnGpu || await (async () => {
+/** Whether generated kernels can be built for this processor. */
+export const hasCompiler: boolean = isOnGpu || await (async () => {
   try {
     return (await new Deno.Command("g++", { args: ["--version"], stdout: "null" }).output())
       .success;

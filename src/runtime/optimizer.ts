@@ -158,6 +158,7 @@ export class Optimizer {
         isAccumulated,
         clipNorm,
         averageDecay,
+        rows,
       });
       this.#batches = 0;
       if (result.isApplied) this.#updates++;

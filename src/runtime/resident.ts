@@ -17,6 +17,8 @@ export interface ResidentUpdate {
   readonly clipNorm?: number;
   /** Decay of the moving average of the parameters. */
   readonly averageDecay?: number;
+  /** Rows of each row-sparse parameter that took part, ascending. */
+  readonly rows?: Readonly<Record<string, Int32Array>>;
 }
 
 /**
@@ -34,6 +36,8 @@ export interface ResidentParameters {
    * outputs.
    */
   compile(program: Program, options: CompileOptions): Promise<Executable>;
+  /** Say which rows of each row-sparse parameter the next run sees; they were checked. */
+  useRows(rows: Readonly<Record<string, Int32Array>>): void;
   /** Add the gradients to those of earlier batches, or start with them. */
   accumulate(isFirst: boolean): void;
   /** Clip, update parameters and state, average; gradients that are not finite change nothing. */

@@ -6,7 +6,6 @@ import { type DType, type HostTensor, hostTensor } from "../tensor/host_tensor.t
 import type { RandomKey } from "../tensor/random.ts";
 import type { CompileOptions, Executable, Executor, HostTensors } from "./executor.ts";
 import { listProblems, type ParameterStore } from "./parameter_store.ts";
-import type { ResidentParameters } from "./resident.ts";
 
 /** Choices of {@linkcode createTrainStep}. */
 export interface TrainStepOptions extends CompileOptions {
@@ -121,7 +120,7 @@ export async function createTrainStep(
   const whole = withGradients(program, { loss: lossName, parameters: names });
   if (!store.resident) (await executor.open?.() ?? executor).reside?.(store);
   if (store.resident) {
-    return await residentStep(store.resident, whole, { lossName, compileOptions });
+    return await residentStep(store, whole, { lossName, compileOptions });
   }
   const wholeOutputs = Object.fromEntries(names.map((n) => [`grad:${n}`, store.gradients[n]]));
   const sparse = store.layout.segments.filter((s) => s.isRowSparse);
@@ -151,10 +150,12 @@ export async function createTrainStep(
 
 /** A step whose parameters and gradients stay where the program runs. */
 async function residentStep(
-  resident: ResidentParameters,
+  store: ParameterStore,
   program: Program,
   { lossName, compileOptions }: { lossName: string; compileOptions: CompileOptions },
 ): Promise<TrainStep> {
+  const resident = store.resident!;
+  const sparse = store.layout.segments.filter((s) => s.isRowSparse);
   resident.hold();
   let executable: Executable;
   try {
@@ -166,7 +167,10 @@ async function residentStep(
   let isDisposed = false;
   return {
     inputs: executable.inputs,
-    async step(batch: HostTensors, { random }: StepOptions = {}): Promise<TrainStepResult> {
+    async step(batch: HostTensors, options: StepOptions = {}): Promise<TrainStepResult> {
+      const { random, rows = {} } = options;
+      for (const segment of sparse) checkRows(segment, rows[segment.name]);
+      if (sparse.length) resident.useRows(rows);
       const { [lossName]: loss, ...aux } = await executable.run(batch, { random });
       return { loss: loss.data[0], aux };
     },
@@ -179,24 +183,30 @@ async function residentStep(
   };
 }
 
-/** A copy of the rows that take part, and the place where their gradients go. */
-function rowsOf(
-  store: ParameterStore,
-  { name, shape }: Segment,
-  rows: Readonly<Record<string, Int32Array>>,
-): { values: HostTensor<"float32">; gradients: HostTensor<"float32"> } {
-  const used = rows[name];
+/** Rows have to be there, in range and ascending. */
+function checkRows({ name, shape }: Segment, used: Int32Array | undefined): void {
   if (!used) {
     throw new ShapeError(`Cannot take a step: it is not said which rows of ${name} take part`);
   }
+  used.forEach((row, u) => {
+    if (row >= 0 && row < shape[0] && (u === 0 || row > used[u - 1])) return;
+    throw new ShapeError(
+      `Cannot take a step: row ${row} of ${name} [${shape}] is out of range or out of order`,
+    );
+  });
+}
+
+/** A copy of the rows that take part, and the place where their gradients go. */
+function rowsOf(
+  store: ParameterStore,
+  segment: Segment,
+  rows: Readonly<Record<string, Int32Array>>,
+): { values: HostTensor<"float32">; gradients: HostTensor<"float32"> } {
+  const { name, shape } = segment, used = rows[name];
+  checkRows(segment, used);
   const width = shape[1], { data } = store.params[name];
   const values = new Float32Array(used.length * width);
   used.forEach((row, u) => {
-    if (!(row >= 0 && row < shape[0]) || (u > 0 && row <= used[u - 1])) {
-      throw new ShapeError(
-        `Cannot take a step: row ${row} of ${name} [${shape}] is out of range or out of order`,
-      );
-    }
     values.set(data.subarray(row * width, (row + 1) * width), u * width);
   });
   const gradients = store.gradients[name].data.subarray(0, values.length);

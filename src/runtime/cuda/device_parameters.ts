@@ -1,6 +1,6 @@
 /** The vectors of a parameter store in a device's memory, and the optimiser step there. @module */
 import type { Program } from "../../graph/mod.ts";
-import { paddedLength } from "../../optim/mod.ts";
+import { paddedLength, type Segment } from "../../optim/mod.ts";
 import type { CompileOptions, Executable } from "../executor.ts";
 import type { OptimizerStepResult } from "../optimizer.ts";
 import type { ParameterStore, TrainingVectors } from "../parameter_store.ts";
@@ -11,8 +11,10 @@ import type { KernelLibrary } from "./kernel_library.ts";
 import { stackName } from "./stack_projections.ts";
 import type { KernelStep } from "./step.ts";
 import {
+  ADAMW_ROWS,
   adamwKernel,
   ADD,
+  GATHER_ROWS,
   NORM_BLOCKS,
   NORM_PARTS,
   NORM_VERDICT,
@@ -27,6 +29,15 @@ interface Stretch {
   length: number;
   readonly decay: boolean;
   readonly rateFactor: number;
+}
+
+/** A row-sparse parameter. */
+interface SparseMatrix {
+  readonly segment: Segment;
+  /** The rows of a batch, one after the other. */
+  readonly values: DevicePointer;
+  /** Which rows those are. */
+  readonly ids: DevicePointer;
 }
 
 /** Parts of the device's memory, by what they hold. */
@@ -58,7 +69,8 @@ export interface DeviceParametersOptions {
 
 function stretchesOf(store: ParameterStore): Stretch[] {
   const out: Stretch[] = [];
-  for (const { offset, length, decay, rateFactor } of store.layout.segments) {
+  for (const { offset, length, decay, rateFactor, isRowSparse } of store.layout.segments) {
+    if (isRowSparse) continue;
     const last = out.at(-1), size = paddedLength(length);
     const isLike = last && last.offset + last.length === offset && last.decay === decay &&
       last.rateFactor === rateFactor;
@@ -68,10 +80,13 @@ function stretchesOf(store: ParameterStore): Stretch[] {
   return out;
 }
 
-/** Whether a store can be trained on a device: whole parameters, by AdamW. */
+/**
+ * Whether a store can be trained on a device: by AdamW, and without a moving average of parameters of
+ * which single rows are updated.
+ */
 export function canReside(store: ParameterStore): boolean {
-  return store.isTrainable && store.training.rule.name === "adamw" &&
-    store.layout.segments.every((s) => !s.isRowSparse);
+  if (!store.isTrainable || store.training.rule.name !== "adamw") return false;
+  return !store.training.average || store.layout.segments.every((s) => !s.isRowSparse);
 }
 
 /** Kernels of the step, compiled once for a device. */
@@ -81,6 +96,8 @@ interface Kernels {
   readonly adamw: Kernel;
   readonly add: Kernel;
   readonly toHalf: Kernel;
+  readonly gatherRows: Kernel;
+  readonly adamwRows: Kernel;
 }
 
 /** The vectors of a store on a device. */
@@ -89,6 +106,7 @@ export class DeviceParameters implements ResidentParameters {
   readonly #host: { flat: Float32Array; training: TrainingVectors };
   readonly #options: DeviceParametersOptions;
   readonly #stretches: readonly Stretch[];
+  readonly #sparse: readonly SparseMatrix[];
   readonly #vectors: Vectors;
   readonly #owned: DevicePointer[] = [];
   #kernels?: Kernels;
@@ -110,6 +128,7 @@ export class DeviceParameters implements ResidentParameters {
     this.#host = host;
     this.#options = options;
     this.#stretches = stretchesOf(store);
+    const sparse = store.layout.segments.filter((s) => s.isRowSparse);
     const { training: { accumulated, average, state }, flat } = host;
     const allocate = (bytes: number): DevicePointer => {
       const pointer = options.device.allocate(Math.max(16, bytes));
@@ -124,11 +143,16 @@ export class DeviceParameters implements ResidentParameters {
         accumulated: accumulated && allocate(flat.byteLength),
         average: average && allocate(flat.byteLength),
         half: options.precision === "bfloat16" ? allocate(flat.length * 2) : undefined,
-        normParts: allocate(NORM_BLOCKS * 8),
+        normParts: allocate(NORM_BLOCKS * 8 * (this.#stretches.length + sparse.length)),
         verdict: allocate(16),
         limits: allocate(16),
-        stretches: allocate(this.#stretches.length * STRETCH_NUMBERS * 4),
+        stretches: allocate((this.#stretches.length + sparse.length) * STRETCH_NUMBERS * 4),
       };
+      this.#sparse = sparse.map((segment) => ({
+        segment,
+        values: allocate(segment.length * 4),
+        ids: allocate(segment.shape[0] * 4),
+      }));
     } catch (error) {
       this.#free();
       throw error;
@@ -175,7 +199,15 @@ export class DeviceParameters implements ResidentParameters {
     if (this.#kernels) return this.#kernels;
     const { library } = this.#options, { half, average } = this.#vectors;
     const adamw = adamwKernel({ hasHalf: Boolean(half), hasAverage: Boolean(average) });
-    const all = { parts: NORM_PARTS, verdict: NORM_VERDICT, adamw, add: ADD, toHalf: TO_HALF };
+    const all = {
+      parts: NORM_PARTS,
+      verdict: NORM_VERDICT,
+      adamw,
+      add: ADD,
+      toHalf: TO_HALF,
+      gatherRows: GATHER_ROWS,
+      adamwRows: ADAMW_ROWS,
+    };
     const step = ({ text, threads, hasBarriers }: UpdateKernel): KernelStep => ({
       kind: "kernel",
       label: "update",
@@ -193,6 +225,8 @@ export class DeviceParameters implements ResidentParameters {
       adamw: get(all.adamw),
       add: get(all.add),
       toHalf: get(all.toHalf),
+      gatherRows: get(all.gatherRows),
+      adamwRows: get(all.adamwRows),
     };
   }
 
@@ -236,6 +270,7 @@ export class DeviceParameters implements ResidentParameters {
     const external = new Map<string, DevicePointer>(), halves = new Map<string, DevicePointer>();
     const offsets = new Map<string, number>();
     for (const segment of this.#store.layout.segments) {
+      if (segment.isRowSparse) continue;
       offsets.set(segment.name, segment.offset);
       // Each stands for itself, and for all that it may be the first of.
       for (const name of [segment.name, stackName(segment.name)]) {
@@ -244,6 +279,10 @@ export class DeviceParameters implements ResidentParameters {
         if (half) halves.set(name, half + BigInt(2 * segment.offset));
       }
     }
+    for (const { segment: { name, offset }, values } of this.#sparse) {
+      external.set(name, values);
+      external.set(`grad:${name}`, gradients + BigInt(4 * offset));
+    }
     return new DeviceExecutable(device, library, program, {
       ...options,
       precision,
@@ -251,6 +290,31 @@ export class DeviceParameters implements ResidentParameters {
       halves,
       offsets,
       beforeRun: () => this.claim(),
+    });
+  }
+
+  /** Bring the rows of a batch together. */
+  useRows(rows: Readonly<Record<string, Int32Array>>): void {
+    this.claim();
+    for (const { segment: { name, offset, shape }, values, ids } of this.#sparse) {
+      const used = rows[name], n = used.length * shape[1];
+      this.#options.device.upload(ids, used);
+      if (!n) continue;
+      const from = this.#vectors.flat + BigInt(4 * offset);
+      this.#rowwise(this.#kernels!.gatherRows, [from, ids, values], { width: shape[1], n });
+    }
+  }
+
+  #rowwise(
+    kernel: Kernel,
+    parameters: readonly DevicePointer[],
+    { width, n }: { width: number; n: number },
+  ): void {
+    this.#options.device.launch({
+      kernel,
+      grid: [Math.ceil(n / 1024), 1, 1],
+      threads: 256,
+      parameters: [...parameters, width, n],
     });
   }
 
@@ -271,17 +335,31 @@ export class DeviceParameters implements ResidentParameters {
     if (v.average && u.step === 1) device.copy(v.average, v.flat, length * 4);
     device.upload(v.limits, Float32Array.of(u.scale, u.clipNorm ?? 0));
     device.upload(v.stretches, this.#numbers(u, rule.options as Record<string, number>));
-    device.launch({
-      kernel: kernels.parts,
-      grid: [NORM_BLOCKS, 1, 1],
-      threads: 256,
-      parameters: [gradients, v.normParts, length],
-    });
+    // Of row-sparse parameters, only the rows that stand there.
+    const counts = this.#sparse.map(({ segment: { name, shape } }) =>
+      (u.rows?.[name]?.length ?? 0) * shape[1]
+    );
+    const ranges = [
+      ...this.#stretches.map((s) => [s.offset, s.length]),
+      ...this.#sparse.map(({ segment }, i) => [segment.offset, counts[i]]),
+    ];
+    ranges.forEach(([offset, size], i) =>
+      device.launch({
+        kernel: kernels.parts,
+        grid: [NORM_BLOCKS, 1, 1],
+        threads: 256,
+        parameters: [
+          gradients + BigInt(4 * offset),
+          v.normParts + BigInt(8 * NORM_BLOCKS * i),
+          size,
+        ],
+      })
+    );
     device.launch({
       kernel: kernels.verdict,
       grid: [1, 1, 1],
       threads: 256,
-      parameters: [v.normParts, v.limits, v.verdict, NORM_BLOCKS],
+      parameters: [v.normParts, v.limits, v.verdict, NORM_BLOCKS * ranges.length],
     });
     this.#stretches.forEach(({ offset, length: size }, i) => {
       const at = (base: DevicePointer, bytes = 4): DevicePointer => base + BigInt(bytes * offset);
@@ -296,6 +374,19 @@ export class DeviceParameters implements ResidentParameters {
         ...(v.average ? [at(v.average)] : []),
       ], size);
     });
+    this.#sparse.forEach(({ segment: { offset, shape }, ids }, i) => {
+      if (!counts[i]) return;
+      const at = (base: DevicePointer): DevicePointer => base + BigInt(4 * offset);
+      this.#rowwise(kernels.adamwRows, [
+        at(gradients),
+        v.stretches + BigInt(4 * STRETCH_NUMBERS * (this.#stretches.length + i)),
+        v.verdict,
+        ids,
+        at(v.flat),
+        at(v.state),
+        at(v.state + BigInt(4 * length)),
+      ], { width: shape[1], n: counts[i] });
+    });
     const verdict = new Float32Array(2);
     device.download(v.verdict, verdict);
     return { gradNorm: verdict[0], isApplied: Number.isFinite(verdict[1]) };
@@ -304,7 +395,8 @@ export class DeviceParameters implements ResidentParameters {
   /** What AdamW is told of each stretch. */
   #numbers(u: ResidentUpdate, options: Record<string, number>): Float32Array<ArrayBuffer> {
     const { beta1, beta2, epsilon, weightDecay } = options;
-    return Float32Array.from(this.#stretches.flatMap(({ decay, rateFactor }) => {
+    const all = [...this.#stretches, ...this.#sparse.map((s) => s.segment)];
+    return Float32Array.from(all.flatMap(({ decay, rateFactor }) => {
       const rate = u.lr * rateFactor;
       return [
         1 - beta1,

@@ -71,6 +71,18 @@ const double* __restrict__ p0, const float* __restrict__ p1, float* __restrict__
 }`,
 };
 
+/** What AdamW makes of four neighbours, in the order of operations of the host's kernel. */
+const ADAMW_FORMULA = `  const float rest1 = p1[0], beta2 = p1[1], rest2 = p1[2], rate = p1[3];
+  const float correction = p1[4], epsilon = p1[5], keep = p1[6];
+#pragma unroll
+  for (int k = 0; k < 4; k++) {
+    const float x = g[k] * scale;
+    m[k] = m[k] + rest1 * (x - m[k]);
+    v[k] = beta2 * v[k] + rest2 * (x * x);
+    p[k] = keep * p[k] - (rate * m[k]) / (sqrtf(v[k]) * correction + epsilon);
+  }
+`;
+
 /**
  * AdamW on a stretch of equal treatment, in the order of operations of the host's kernel; with it the
  * copy in bfloat16 for matrix products and the moving average, where there are any. p1: the numbers of
@@ -97,21 +109,12 @@ const float* __restrict__ p0, const float* __restrict__ p1, const float* __restr
   if (i >= n) return;
   const float scale = p2[1];
   if (scale != scale) return;
-  const float rest1 = p1[0], beta2 = p1[1], rest2 = p1[2], rate = p1[3];
-  const float correction = p1[4], epsilon = p1[5], keep = p1[6];
   float g[4], p[4], m[4], v[4];
   readPack<4>(g, p0 + i);
   readPack<4>(p, q0 + i);
   readPack<4>(m, q1 + i);
   readPack<4>(v, q2 + i);
-#pragma unroll
-  for (int k = 0; k < 4; k++) {
-    const float x = g[k] * scale;
-    m[k] = m[k] + rest1 * (x - m[k]);
-    v[k] = beta2 * v[k] + rest2 * (x * x);
-    p[k] = keep * p[k] - (rate * m[k]) / (sqrtf(v[k]) * correction + epsilon);
-  }
-  writePack<4>(q0 + i, p);
+${ADAMW_FORMULA}  writePack<4>(q0 + i, p);
   writePack<4>(q1 + i, m);
   writePack<4>(q2 + i, v);
 ${hasHalf ? "  writePack<4>(q3 + i, p);\n" : ""}${
@@ -126,6 +129,43 @@ ${hasHalf ? "  writePack<4>(q3 + i, p);\n" : ""}${
     }}`,
   };
 }
+
+/** Rows of a matrix one after the other, q0[u] = p0[p1[u]]. */
+export const GATHER_ROWS: UpdateKernel = {
+  threads: 256,
+  hasBarriers: false,
+  text: `extern "C" __global__ void __launch_bounds__(256) NAME(
+const float* __restrict__ p0, const int* __restrict__ p1, float* __restrict__ q0, long long width, long long n) {
+  const long long i = ((long long)blockIdx.x * 256 + threadIdx.x) * 4;
+  if (i >= n) return;
+  float x[4];
+  readPack<4>(x, p0 + (long long)p1[i / width] * width + i % width);
+  writePack<4>(q0 + i, x);
+}`,
+};
+
+/** {@linkcode adamwKernel} on rows of matrices; their gradients stand one after the other. */
+export const ADAMW_ROWS: UpdateKernel = {
+  threads: 256,
+  hasBarriers: false,
+  text: `extern "C" __global__ void __launch_bounds__(256) NAME(
+const float* __restrict__ p0, const float* __restrict__ p1, const float* __restrict__ p2, const int* __restrict__ p3,
+float* __restrict__ q0, float* __restrict__ q1, float* __restrict__ q2, long long width, long long n) {
+  const long long i = ((long long)blockIdx.x * 256 + threadIdx.x) * 4;
+  if (i >= n) return;
+  const float scale = p2[1];
+  if (scale != scale) return;
+  const long long at = (long long)p3[i / width] * width + i % width;
+  float g[4], p[4], m[4], v[4];
+  readPack<4>(g, p0 + i);
+  readPack<4>(p, q0 + at);
+  readPack<4>(m, q1 + at);
+  readPack<4>(v, q2 + at);
+${ADAMW_FORMULA}  writePack<4>(q0 + at, p);
+  writePack<4>(q1 + at, m);
+  writePack<4>(q2 + at, v);
+}`,
+};
 
 /** q0 += p0. */
 export const ADD: UpdateKernel = {

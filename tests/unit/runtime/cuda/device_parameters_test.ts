@@ -156,3 +156,50 @@ testOnHost("rules that have no kernel are trained in host memory", async () => {
   assert(Number.isFinite(loss));
   await step.dispose();
 });
+
+testOnHost("of a row-sparse parameter only the rows of a batch are seen and updated", async () => {
+  const init = { kind: "normal", std: 0.3 } as const;
+  const rowSpecs = {
+    table: { shape: [9, 4], init, isRowSparse: true, rateFactor: 2 },
+    w: { shape: [4, 3], init },
+  } as const;
+  const sparse: Program = {
+    name: "sparse",
+    inputs: {
+      table: { dtype: "float32", shape: ["U", 4] },
+      w: { dtype: "float32", shape: [4, 3] },
+      bag: { dtype: "float32", shape: ["B", "U"] },
+    },
+    run: ({ table, w, bag }) => ({
+      loss: tf.sum(
+        tf.square(tf.sub(
+          tf.matMul(tf.matMul(bag as tf.Tensor2D, table as tf.Tensor2D), w as tf.Tensor2D),
+          1,
+        )),
+      ),
+    }),
+  };
+  const run = async (executor: Executor) => {
+    const store = new ParameterStore(rowSpecs, { rule: adamw({ weightDecay: 0.1 }) });
+    store.initialise(3);
+    const optimizer = new Optimizer(store);
+    const step = await createTrainStep(executor, sparse, store);
+    const losses: number[] = [], norms: number[] = [];
+    for (const used of [[0, 3, 8], [1, 3], [0, 3, 8], [2, 4, 5, 6, 7], [8]]) {
+      const U = used.length, rows = { table: Int32Array.from(used) };
+      const bag = hostTensor("float32", Float32Array.from({ length: 2 * U }, (_, i) => i % 3), [
+        2,
+        U,
+      ]);
+      losses.push((await step.step({ bag }, { rows })).loss);
+      norms.push(optimizer.step(0.02, { clipNorm: 1, rows }).gradNorm);
+    }
+    await step.dispose();
+    return { losses, norms, flat: store.flat, state: store.training.state };
+  };
+  const here = await run(onnxExecutor()), there = await run(deviceExecutor(await hostDevice()));
+  assertNear(there.losses, here.losses, "loss");
+  assertNear(there.norms.map(Math.fround), here.norms.map(Math.fround), "norm");
+  assertNear(there.flat, here.flat, "parameter");
+  assertNear(there.state, here.state, "state");
+});

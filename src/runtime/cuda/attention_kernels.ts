@@ -6,6 +6,7 @@
  * @module
  */
 import { MEMORY_TYPE, type StorageType } from "./emitter.ts";
+import { MATRIX_PRIMITIVES } from "./matrix_primitives.ts";
 import type { Place, Step } from "./step.ts";
 
 /** Sizes of an attention. */
@@ -68,67 +69,6 @@ export function canAttend(sizes: AttentionSizes, views: readonly HeadView[]): bo
 }
 
 const tiles = (n: number): number => Math.ceil(n / 16);
-
-/** The matrix units' primitives, and the same in plain C++. */
-const PRIMITIVES = String.raw`
-__device__ __forceinline__ unsigned packTwo(float a, float b) {
-  return (unsigned)toBf16(a).bits | (unsigned)toBf16(b).bits << 16;
-}
-/* d += a · b, of 16×16 and 16×8. */
-__device__ __forceinline__ void multiplyTile(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-#if defined(__CUDA_ARCH__)
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-    : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-#else
-  const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-  float sums[4] = {d[0], d[1], d[2], d[3]};
-  for (int k = 0; k < 4; k++) {
-    unsigned rows[4];
-    for (int i = 0; i < 4; i++) rows[i] = __shfl_sync(0xffffffffu, a[i], g * 4 + k);
-    for (int j = 0; j < 2; j++) {
-      const unsigned x = __shfl_sync(0xffffffffu, b0, (2 * t + j) * 4 + k);
-      const unsigned y = __shfl_sync(0xffffffffu, b1, (2 * t + j) * 4 + k);
-      for (int half = 0; half < 2; half++) {
-        const unsigned low = rows[half], high = rows[2 + half];
-        sums[2 * half + j] += __uint_as_float(low << 16) * __uint_as_float(x << 16) +
-          __uint_as_float(low & 0xffff0000u) * __uint_as_float(x & 0xffff0000u) +
-          __uint_as_float(high << 16) * __uint_as_float(y << 16) +
-          __uint_as_float(high & 0xffff0000u) * __uint_as_float(y & 0xffff0000u);
-      }
-    }
-  }
-  for (int i = 0; i < 4; i++) d[i] = sums[i];
-#endif
-}
-/* Two neighbours of a row in shared memory. */
-__device__ __forceinline__ unsigned two(const Bf16* p) { return *reinterpret_cast<const unsigned*>(p); }
-/* Rows and columns of a 16×16 tile in shared memory, exchanged: what a left operand, or two right ones, need. */
-__device__ __forceinline__ void transposedTile(unsigned (&r)[4], const Bf16* tile, int stride) {
-  const int lane = threadIdx.x % 32;
-#if defined(__CUDA_ARCH__)
-  const Bf16* row = tile + (lane % 8 + (lane / 8 % 2) * 8) * stride + lane / 16 * 8;
-  const unsigned address = (unsigned)__cvta_generic_to_shared(row);
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
-#else
-  const int g = lane / 4, t = lane % 4;
-  for (int i = 0; i < 4; i++) {
-    const Bf16* p = tile + (2 * t + (i % 2) * 8) * stride + i / 2 * 8 + g;
-    r[i] = (unsigned)p[0].bits | (unsigned)p[stride].bits << 16;
-  }
-#endif
-}
-/* The left operand of a 16×16 tile in shared memory as it is. */
-__device__ __forceinline__ void leftTile(unsigned (&a)[4], const Bf16* tile, int stride) {
-  const int lane = threadIdx.x % 32;
-  const Bf16* p = tile + lane / 4 * stride + lane % 4 * 2;
-  a[0] = two(p);
-  a[1] = two(p + 8 * stride);
-  a[2] = two(p + 8);
-  a[3] = two(p + 8 * stride + 8);
-}
-`;
 
 /** Copies the rows of a head into shared memory, and zeros behind them. */
 const fill = (
@@ -222,7 +162,7 @@ ${body}}`;
     kind: "kernel",
     label,
     text,
-    helpers: PRIMITIVES,
+    helpers: MATRIX_PRIMITIVES,
     flops: 2 * batch * heads * sizes.queries * sizes.keys * sizes.width * products,
     parameters: [...values, batch * heads],
     grid: [batch * heads, 1, 1],
@@ -319,33 +259,23 @@ ${acrossRow("top", "Max")}    if (q + g >= ${queries}) top[0] = 0.0f;
       }
     }
 ${acrossRow("sum", "Sum")}    const float share[2] = {1.0f / sum[0], 1.0f / sum[1]};
-    float o[${width / 8}][4];
 #pragma unroll
-    for (int e = 0; e < ${width / 8}; e++) o[e][0] = o[e][1] = o[e][2] = o[e][3] = 0.0f;
+    for (int j = 0; j < ${2 * tiles(keys)}; j++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) s[j][i] *= share[i / 2];
+    }
+    float o[${width / 8}][4] = {};
 #pragma unroll
     for (int k = 0; k < ${tiles(keys)}; k++) {
-      const unsigned p[4] = {
-        packTwo(s[2 * k][0] * share[0], s[2 * k][1] * share[0]),
-        packTwo(s[2 * k][2] * share[1], s[2 * k][3] * share[1]),
-        packTwo(s[2 * k + 1][0] * share[0], s[2 * k + 1][1] * share[0]),
-        packTwo(s[2 * k + 1][2] * share[1], s[2 * k + 1][3] * share[1])};
-#pragma unroll
-      for (int e = 0; e < ${width}; e += 16) {
-        unsigned v[4];
-        transposedTile(v, sharedV + 16 * k * ${stride} + e, ${stride});
-        multiplyTile(o[e / 8], p, v[0], v[1]);
-        multiplyTile(o[e / 8 + 1], p, v[2], v[3]);
-      }
+      unsigned p[4];
+      leftScores(p, s, k);
+      addProduct<${width}>(o, p, sharedV + 16 * k * ${stride}, ${stride});
     }
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       const int row = q + g + 8 * half;
       if (row >= ${queries}) continue;
-      Bf16* to = out + (b * ${out.view.batch} + h * ${out.view.head} + row * ${out.view.row} + ${out.view.offset} + 2 * t);
-#pragma unroll
-      for (int e = 0; e < ${width / 8}; e++) {
-        *reinterpret_cast<unsigned*>(to + 8 * e) = packTwo(o[e][2 * half], o[e][2 * half + 1]);
-      }
+      storeRow<${width}>(out + (b * ${out.view.batch} + h * ${out.view.head} + row * ${out.view.row} + ${out.view.offset}), o, half);
       if (t == 0) {
         float* p = stats + ((b * ${heads} + h) * ${queries} + row) * 2;
         p[0] = top[half];
@@ -393,31 +323,19 @@ export function attentionBackward(
   /** Σ over queries of a transposed tile of \`sharedX\` times rows in shared memory. */
   const overQueries = (rows: string, to: string, view: HeadView): string =>
     `  for (int k = warp * 16; k < ${keys}; k += ${16 * warps}) {
-    float o[${width / 8}][4];
-#pragma unroll
-    for (int e = 0; e < ${width / 8}; e++) o[e][0] = o[e][1] = o[e][2] = o[e][3] = 0.0f;
+    float o[${width / 8}][4] = {};
 #pragma unroll
     for (int q = 0; q < ${Q}; q += 16) {
       unsigned x[4], a[4];
       transposedTile(x, sharedX + q * ${wide} + k, ${wide});
       a[0] = x[0]; a[1] = x[2]; a[2] = x[1]; a[3] = x[3];
-#pragma unroll
-      for (int e = 0; e < ${width}; e += 16) {
-        unsigned v[4];
-        transposedTile(v, ${rows} + q * ${stride} + e, ${stride});
-        multiplyTile(o[e / 8], a, v[0], v[1]);
-        multiplyTile(o[e / 8 + 1], a, v[2], v[3]);
-      }
+      addProduct<${width}>(o, a, ${rows} + q * ${stride}, ${stride});
     }
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       const int row = k + g + 8 * half;
       if (row >= ${keys}) continue;
-      Bf16* p = ${to} + (b * ${view.batch} + h * ${view.head} + row * ${view.row} + ${view.offset} + 2 * t);
-#pragma unroll
-      for (int e = 0; e < ${width / 8}; e++) {
-        *reinterpret_cast<unsigned*>(p + 8 * e) = packTwo(o[e][2 * half], o[e][2 * half + 1]);
-      }
+      storeRow<${width}>(${to} + (b * ${view.batch} + h * ${view.head} + row * ${view.row} + ${view.offset}), o, half);
     }
   }
 `;
@@ -538,31 +456,18 @@ ${
 `
         : ""
     }    }
-${keepScores}    float o[${width / 8}][4];
-#pragma unroll
-    for (int e = 0; e < ${width / 8}; e++) o[e][0] = o[e][1] = o[e][2] = o[e][3] = 0.0f;
+${keepScores}    float o[${width / 8}][4] = {};
 #pragma unroll
     for (int k = 0; k < ${tiles(keys)}; k++) {
-      const unsigned x[4] = {
-        packTwo(s[2 * k][0], s[2 * k][1]), packTwo(s[2 * k][2], s[2 * k][3]),
-        packTwo(s[2 * k + 1][0], s[2 * k + 1][1]), packTwo(s[2 * k + 1][2], s[2 * k + 1][3])};
-#pragma unroll
-      for (int e = 0; e < ${width}; e += 16) {
-        unsigned v[4];
-        transposedTile(v, sharedK + 16 * k * ${stride} + e, ${stride});
-        multiplyTile(o[e / 8], x, v[0], v[1]);
-        multiplyTile(o[e / 8 + 1], x, v[2], v[3]);
-      }
+      unsigned x[4];
+      leftScores(x, s, k);
+      addProduct<${width}>(o, x, sharedK + 16 * k * ${stride}, ${stride});
     }
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       const int row = q + g + 8 * half;
       if (row >= ${queries}) continue;
-      Bf16* p = queryGradient + (b * ${dq.view.batch} + h * ${dq.view.head} + row * ${dq.view.row} + ${dq.view.offset} + 2 * t);
-#pragma unroll
-      for (int e = 0; e < ${width / 8}; e++) {
-        *reinterpret_cast<unsigned*>(p + 8 * e) = packTwo(o[e][2 * half], o[e][2 * half + 1]);
-      }
+      storeRow<${width}>(queryGradient + (b * ${dq.view.batch} + h * ${dq.view.head} + row * ${dq.view.row} + ${dq.view.offset}), o, half);
     }
   }
   __syncthreads();

@@ -8,8 +8,7 @@
 import { type BoundSource, type BoundValue, countOf } from "./bound_graph.ts";
 import { type Coordinate, Position } from "./coordinates.ts";
 import { Emitter, type StorageType } from "./emitter.ts";
-import { type GeneratedKernel, kernelText, lanesFor } from "./generated_kernel.ts";
-import { literal } from "./expressions.ts";
+import { type GeneratedKernel, IDENTITY, kernelText, lanesFor } from "./generated_kernel.ts";
 
 /** A reduction in one kernel, or in two. */
 export interface Fold {
@@ -30,13 +29,6 @@ const MAX_SHARES = 256;
 const WANTED_BLOCKS = 512;
 /** Threads of a block of the first kernel. */
 const THREADS = 256;
-
-const IDENTITY: Readonly<Record<string, Record<"float32" | "int32", string>>> = {
-  Sum: { float32: "0.0f", int32: "0" },
-  Prod: { float32: "1.0f", int32: "1" },
-  Max: { float32: "(-infinity())", int32: literal(-(2 ** 31), "int32") },
-  Min: { float32: "infinity()", int32: "2147483647" },
-};
 
 interface Reduction {
   readonly op: string;

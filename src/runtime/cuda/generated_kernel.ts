@@ -1,6 +1,7 @@
 /** What a kernel generator gives: C++ text, and what to launch it with. @module */
 import type { BoundValue } from "./bound_graph.ts";
 import { type Buffer, MEMORY_TYPE, type StorageType } from "./emitter.ts";
+import { literal } from "./expressions.ts";
 
 /** A value that a kernel writes. */
 export interface Written {
@@ -73,3 +74,11 @@ export function lanesFor(width: number, types: Iterable<StorageType>, count: num
 
 /** Threads that fill a large device. */
 const ENOUGH_THREADS = 1 << 15;
+
+/** What a reduction begins with, as C++ text, by its name and element type. */
+export const IDENTITY: Readonly<Record<string, Record<"float32" | "int32", string>>> = {
+  Sum: { float32: "0.0f", int32: "0" },
+  Prod: { float32: "1.0f", int32: "1" },
+  Max: { float32: "(-infinity())", int32: literal(-(2 ** 31), "int32") },
+  Min: { float32: "infinity()", int32: "2147483647" },
+};

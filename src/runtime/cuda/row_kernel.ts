@@ -7,8 +7,7 @@
 import type { BoundSource, BoundValue } from "./bound_graph.ts";
 import { type Coordinate, laneText, Position } from "./coordinates.ts";
 import { Emitter, NotFusable, type Persistence, REGISTERS, type StorageType } from "./emitter.ts";
-import { literal } from "./expressions.ts";
-import { type GeneratedKernel, kernelText, type Written } from "./generated_kernel.ts";
+import { type GeneratedKernel, IDENTITY, kernelText, type Written } from "./generated_kernel.ts";
 
 /** What a row kernel computes. */
 export interface RowMember extends Written {
@@ -60,13 +59,6 @@ function columnAxis(shape: readonly number[], columns: number): number {
   if (product !== columns) throw new NotFusable();
   return axis;
 }
-
-const IDENTITY: Readonly<Record<string, Record<"float32" | "int32", string>>> = {
-  Sum: { float32: "0.0f", int32: "0" },
-  Prod: { float32: "1.0f", int32: "1" },
-  Max: { float32: "(-infinity())", int32: literal(-(2 ** 31), "int32") },
-  Min: { float32: "infinity()", int32: "2147483647" },
-};
 
 /** The loop in which each member is computed, or before which, for numbers of rows. */
 function loopsOf(

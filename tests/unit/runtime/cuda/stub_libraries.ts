@@ -1,5 +1,5 @@
 /** Stand-ins for CUDA's libraries, built from stub/*.c, so that bindings can be tested without a GPU. */
-import { fromFileUrl, join } from "@std/path";
+import { basename, fromFileUrl, join } from "@std/path";
 import { type CudaOptions, openCudaDevice } from "../../../../src/runtime/cuda/open_cuda_device.ts";
 import type { CudaDevice } from "../../../../src/runtime/cuda/cuda_device.ts";
 
@@ -44,7 +44,8 @@ async function build(): Promise<StubLibraries | undefined> {
   const folder = await Deno.makeTempDir({ prefix: "cuda_stub_" });
   globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
   try {
-    const soname = "-Wl,-soname,libdeepragstubcuda.so";
+    // A name of its own: each test file of a process has its stand-ins.
+    const soname = `-Wl,-soname,lib${basename(folder)}.so`;
     await gcc(folder, soname, "-o", "libcuda.so.1", join(source, "cuda.c"));
     const linked = ["-L.", "-l:libcuda.so.1"];
     await gcc(folder, "-o", "libcublasLt.so.12", join(source, "cublas_lt.c"), ...linked);

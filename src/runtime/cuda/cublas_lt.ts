@@ -5,7 +5,10 @@ import {
   COMPUTE_TYPE,
   CUBLAS_SYMBOLS,
   DATA_TYPE,
+  DESC_AUXILIARY,
+  DESC_EPILOGUE,
   DESC_TRANSPOSE,
+  EPILOGUE,
   LAYOUT_BATCH_COUNT,
   LAYOUT_BATCH_STRIDE,
   OPERATION,
@@ -16,13 +19,14 @@ import {
   STATUS_NOT_SUPPORTED,
   STATUS_SUCCESS,
 } from "./cublas_symbols.ts";
-import type { MatrixProduct } from "./device.ts";
+import type { MatrixProduct, ProductPointers } from "./device.ts";
 import { type LibraryOptions, type OpenedLibrary, openLibrary } from "./find_libraries.ts";
 import { integers, textAt, words } from "./host_memory.ts";
 import {
+  AUXILIARY_ALIGNMENT,
+  auxiliaryStride,
   describeProduct,
   leadingDimension,
-  type ProductPointers,
   storedMatrices,
   type StoredMatrix,
 } from "./matrix_shapes.ts";
@@ -56,7 +60,8 @@ const ZERO = scale(0);
 /**
  * The library. Its matrices are column-major, ours row-major: a row-major matrix read as a
  * column-major one is its transpose, so cᵀ = op(b)ᵀ · op(a)ᵀ is computed, with b as the library's A
- * and a as its B, each with its own transposition, and row strides as leading dimensions.
+ * and a as its B, each with its own transposition, and row strides as leading dimensions. The bits of
+ * an epilogue are a column-major matrix like cᵀ, whose columns are rows of ours.
  */
 export class CublasLt {
   /** File it was loaded from. */
@@ -66,6 +71,8 @@ export class CublasLt {
   readonly #library: OpenedLibrary<typeof CUBLAS_SYMBOLS>;
   readonly #c: OpenedLibrary<typeof CUBLAS_SYMBOLS>["symbols"];
   #handle = 0n;
+  /** An attribute's value while it is set. */
+  readonly #value = words(1);
 
   private constructor(library: OpenedLibrary<typeof CUBLAS_SYMBOLS>) {
     this.#library = library;
@@ -105,8 +112,7 @@ export class CublasLt {
     const action = `multiply ${describeProduct(product)}`;
     const made: (() => void)[] = [];
     try {
-      const operation = this.#operation(product, action);
-      made.push(() => this.#c.cublasLtMatmulDescDestroy(operation));
+      const operation = this.#operation(product, action, made);
       const layout = (stored: StoredMatrix) => this.#layout(stored, product.batch, action, made);
       const { a, b, c } = storedMatrices(product);
       const layouts = { a: layout(a), b: layout(b), c: layout(c) };
@@ -118,7 +124,7 @@ export class CublasLt {
     }
   }
 
-  #operation(product: MatrixProduct, action: string): bigint {
+  #operation(product: MatrixProduct, action: string, made: (() => void)[]): bigint {
     const operation = words(1);
     const compute = product.a.type === "bfloat16"
       ? COMPUTE_TYPE.float32
@@ -128,15 +134,31 @@ export class CublasLt {
       "cublasLtMatmulDescCreate",
       this.#c.cublasLtMatmulDescCreate(operation, compute, DATA_TYPE.float32),
     );
-    const set = (attribute: number, isTransposed: boolean) => {
-      const value = integers(1);
-      value[0] = isTransposed ? OPERATION.transposed : OPERATION.asIs;
-      const code = this.#c.cublasLtMatmulDescSetAttribute(operation[0]!, attribute, value, 4n);
+    const handle = operation[0]!;
+    made.push(() => this.#c.cublasLtMatmulDescDestroy(handle));
+    const set = (attribute: number, value: number, bytes: 4 | 8) => {
+      const code = this.#set(handle, attribute, BigInt(value), bytes);
       this.#check(action, "cublasLtMatmulDescSetAttribute", code);
     };
-    set(DESC_TRANSPOSE.a, product.transposeB);
-    set(DESC_TRANSPOSE.b, product.transposeA);
-    return operation[0]!;
+    const transposition = (isTransposed: boolean) =>
+      isTransposed ? OPERATION.transposed : OPERATION.asIs;
+    set(DESC_TRANSPOSE.a, transposition(product.transposeB), 4);
+    set(DESC_TRANSPOSE.b, transposition(product.transposeA), 4);
+    if (!product.epilogue) return handle;
+    const stride = auxiliaryStride(product);
+    set(DESC_EPILOGUE, EPILOGUE[product.epilogue], 4);
+    set(DESC_AUXILIARY.leadingDimension, stride, 8);
+    if (product.batch > 1) set(DESC_AUXILIARY.batchStride, stride * product.m, 8);
+    // Ways are looked for by how the address is aligned; it is another one where they are taken.
+    set(DESC_AUXILIARY.pointer, AUXILIARY_ALIGNMENT, 8);
+    return handle;
+  }
+
+  /** Set an attribute of an operation to a number, or to its lower 4 bytes; gives the status. */
+  #set(operation: bigint, attribute: number, value: bigint, bytes: 4 | 8): number {
+    this.#value[0] = value;
+    const size = BigInt(bytes);
+    return this.#c.cublasLtMatmulDescSetAttribute(operation, attribute, this.#value, size);
   }
 
   #layout(
@@ -231,6 +253,14 @@ export class CublasLt {
     stream: bigint,
   ): void {
     const { product, layouts: { a, b, c } } = plan;
+    const check = (call: string, code: number) => {
+      if (code !== STATUS_SUCCESS) this.#check(`multiply ${describeProduct(product)}`, call, code);
+    };
+    if (product.epilogue) {
+      // It is read when the product is enqueued, so that the next one may have another.
+      const code = this.#set(plan.operation, DESC_AUXILIARY.pointer, pointers.auxiliary!, 8);
+      check("cublasLtMatmulDescSetAttribute", code);
+    }
     const code = this.#c.cublasLtMatmul(
       this.#handle,
       plan.operation,
@@ -249,9 +279,7 @@ export class CublasLt {
       BigInt(workspace.bytes),
       stream,
     );
-    if (code !== STATUS_SUCCESS) {
-      this.#check(`multiply ${describeProduct(product)}`, "cublasLtMatmul", code);
-    }
+    check("cublasLtMatmul", code);
   }
 
   /** Free a plan. */

@@ -87,6 +87,19 @@ export const OPERATION = { asIs: 0, transposed: 1 } as const;
 
 /** CUBLASLT_MATMUL_DESC_TRANSA and TRANSB, int32. */
 export const DESC_TRANSPOSE = { a: 3, b: 4 } as const;
+/** CUBLASLT_MATMUL_DESC_EPILOGUE, uint32. */
+export const DESC_EPILOGUE = 7;
+/** CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, void*, and what is counted in bits, int64. */
+export const DESC_AUXILIARY = {
+  /** CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER. */
+  pointer: 11,
+  /** CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, a multiple of 128. */
+  leadingDimension: 12,
+  /** CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, a multiple of 128. */
+  batchStride: 13,
+} as const;
+/** cublasLtEpilogue_t: CUBLASLT_EPILOGUE_RELU_AUX and DRELU. */
+export const EPILOGUE = { relu: 2 | 128, reluGradient: 8 | 128 } as const;
 /** CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, int32. */
 export const LAYOUT_BATCH_COUNT = 5;
 /** CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, int64, in elements. */

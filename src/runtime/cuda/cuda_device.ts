@@ -13,10 +13,10 @@ import type {
   Launch,
   MatrixProduct,
   PreparedProduct,
+  ProductPointers,
 } from "./device.ts";
 import { bytesOf } from "./host_memory.ts";
 import type { KernelCache } from "./kernel_cache.ts";
-import type { ProductPointers } from "./matrix_shapes.ts";
 import { COMPILE_OPTIONS, type Nvrtc } from "./nvrtc.ts";
 import { PinnedStaging } from "./pinned_staging.ts";
 
@@ -186,6 +186,12 @@ export class CudaDevice implements Device {
   launch(launch: Launch): void {
     const { driver, stream } = this.#for("launch a kernel", { whileRecording: true });
     this.#launches.run(launch, driver, stream);
+  }
+
+  /** Whether cuBLASLt has a way to compute a product. */
+  canMultiply(product: MatrixProduct): boolean {
+    this.#for("ask for a matrix product", { whileRecording: true });
+    return this.#products.canMultiply(product);
   }
 
   /** Choose how to compute a product. */

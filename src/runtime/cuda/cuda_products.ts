@@ -2,15 +2,15 @@
 import { DeviceError } from "../../errors.ts";
 import type { CublasLt, ProductPlan, Workspace } from "./cublas_lt.ts";
 import type { CudaDriver, Handle } from "./cuda_driver.ts";
-import type { MatrixProduct, PreparedProduct } from "./device.ts";
+import type { MatrixProduct, PreparedProduct, ProductPointers } from "./device.ts";
 import {
+  auxiliaryBytes,
+  checkPointers,
   checkProduct,
-  describeProduct,
   ELEMENT_BYTES,
   extentBytes,
   leadingDimension,
   pointerAlignment,
-  type ProductPointers,
   storedMatrices,
   strideAlignment,
 } from "./matrix_shapes.ts";
@@ -42,6 +42,24 @@ export class CudaProducts {
     this.#library = library;
     this.#stream = options.stream;
     this.#isTuned = options.isTuned;
+  }
+
+  /** Whether there is a way to compute a product; of one that is not prepared nothing is kept. */
+  canMultiply(product: MatrixProduct): boolean {
+    const asked = new CudaProduct(product);
+    if (this.#prepared.has(asked.key)) return true;
+    checkProduct(product);
+    if (asked.isEmpty) return true;
+    const alignment = strideAlignment(product);
+    try {
+      this.#library.free(
+        this.#library.plan(product, { alignment, workspaceBytes: WORKSPACE_BYTES, count: 1 }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof DeviceError) return false;
+      throw error;
+    }
   }
 
   /**
@@ -86,9 +104,7 @@ export class CudaProducts {
     if (!(prepared instanceof CudaProduct) || this.#prepared.get(prepared.key) !== prepared) {
       throw new DeviceError("Cannot multiply: the product was prepared for another device");
     }
-    if (product.hasAddend && pointers.addend === undefined) {
-      throw new DeviceError(`Cannot multiply ${describeProduct(product)}: no addend was given`);
-    }
+    checkPointers(product, pointers);
     if (prepared.isEmpty) return this.#multiplyEmpty(product, pointers);
     const alignment = Math.min(
       strideAlignment(product),
@@ -104,10 +120,13 @@ export class CudaProducts {
     this.#library.multiply(plan, algorithm!, pointers, this.#workspace!, this.#stream);
   }
 
-  /** A sum of nothing is 0: c is cleared, or is the addend. */
-  #multiplyEmpty(product: MatrixProduct, { c, addend }: ProductPointers): void {
+  /** A sum of nothing is 0, which is not positive: c is cleared, or is the addend. */
+  #multiplyEmpty(product: MatrixProduct, { c, addend, auxiliary }: ProductPointers): void {
     const { m, n, batch, hasAddend } = product;
     if (m * n * batch === 0 || (hasAddend && addend === c)) return;
+    if (product.epilogue === "relu") {
+      this.#driver.clear(auxiliary!, auxiliaryBytes(product), this.#stream);
+    }
     const size = ELEMENT_BYTES[product.c.type];
     const isDense = leadingDimension(storedMatrices(product).c) === n;
     const [rows, bytes] = isDense ? [1, m * n * size] : [m, n * size];
@@ -125,18 +144,20 @@ export class CudaProducts {
     const driver = this.#driver;
     const stored = storedMatrices(plan.product);
     const sizes = [stored.a, stored.b, stored.c].map((s) => extentBytes(s, plan.product.batch));
+    const bits = auxiliaryBytes(plan.product);
+    if (bits > 0) sizes.push(bits);
     const memory = sizes.map((bytes) => driver.allocate(bytes));
     const events = [driver.createEvent(true), driver.createEvent(true)] as const;
     try {
       if (memory.some((pointer) => pointer === undefined)) return plan;
-      const [a, b, c] = memory as [bigint, bigint, bigint];
+      const [a, b, c, auxiliary] = memory as [bigint, bigint, bigint, bigint?];
       memory.forEach((pointer, i) => driver.clear(pointer!, sizes[i]!, this.#stream));
       const timed = plan.algorithms.map((algorithm) => {
         const run = () =>
           this.#library.multiply(
             plan,
             algorithm,
-            { a, b, c, addend: c },
+            { a, b, c, addend: c, auxiliary },
             this.#workspace!,
             this.#stream,
           );

@@ -59,7 +59,18 @@ export interface Matrix {
 /** Precision of a product: what its operands are rounded to inside it. Sums are always float32. */
 export type MatrixPrecision = "float32" | "tf32" | "bfloat16";
 
-/** c[b] = op(a[b]) · op(b[b]) (+ c[b], if it accumulates), for every matrix of a batch. */
+/**
+ * What is done to a product on its way to c. `"relu"`: c = max(product, 0), and one bit for each element
+ * says whether it was positive. `"reluGradient"`: c = product where such a bit is set, elsewhere 0.
+ *
+ * The bits are read by `"reluGradient"` with a product of the same m, n and batch. Those of a row
+ * follow each other, the lowest of a byte first; rows start at multiples of 128 bits, matrices of a
+ * batch lie one after the other, and bits behind the last column are anything. Whether an element that
+ * is 0 has its bit set, and what becomes of a NaN, is up to the device: cuBLASLt makes it 0.
+ */
+export type Epilogue = "relu" | "reluGradient";
+
+/** c[b] = op(a[b]) · op(b[b]) (+ addend[b]), for every matrix of a batch. */
 export interface MatrixProduct {
   /** Rows of c. */
   readonly m: number;
@@ -83,6 +94,22 @@ export interface MatrixProduct {
   readonly precision: MatrixPrecision;
   /** Whether an addend, stored as c is, is added to the product. */
   readonly hasAddend: boolean;
+  /** What is done to the result; not together with an addend. Default: nothing. */
+  readonly epilogue?: Epilogue;
+}
+
+/** Addresses that a product works on. */
+export interface ProductPointers {
+  /** Left operand. */
+  readonly a: DevicePointer;
+  /** Right operand. */
+  readonly b: DevicePointer;
+  /** Result. */
+  readonly c: DevicePointer;
+  /** What is added; may be `c`. */
+  readonly addend?: DevicePointer;
+  /** Bits of an epilogue, `auxiliaryBytes` of them from a multiple of 16 on. */
+  readonly auxiliary?: DevicePointer;
 }
 
 /** A prepared matrix product; only its device knows what it is. */
@@ -137,13 +164,16 @@ export interface Device {
   compile(source: string, kernels: readonly KernelSignature[]): Promise<Kernel[]>;
   /** Enqueue a kernel. */
   launch(launch: Launch): void;
-  /** Choose how to compute a product. */
+  /**
+   * Whether there is a way to compute a product, as there may be none with an epilogue; nothing is kept.
+   *
+   * @throws {DeviceError} If there is none on any device, as of operands of two types
+   */
+  canMultiply(product: MatrixProduct): boolean;
+  /** Choose how to compute a product. @throws {DeviceError} If there is no way */
   prepareProduct(product: MatrixProduct): PreparedProduct;
-  /** Enqueue a product. `addend` is needed if it has one; it may be `c`. */
-  multiply(
-    prepared: PreparedProduct,
-    pointers: { a: DevicePointer; b: DevicePointer; c: DevicePointer; addend?: DevicePointer },
-  ): void;
+  /** Enqueue a product. An addend and the bits of an epilogue are needed if it has them. */
+  multiply(prepared: PreparedProduct, pointers: ProductPointers): void;
   /**
    * Record what `f` enqueues instead of doing it, to be replayed.
    *

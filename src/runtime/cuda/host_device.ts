@@ -9,11 +9,13 @@ import type {
   Matrix,
   MatrixProduct,
   PreparedProduct,
+  ProductPointers,
   Replay,
 } from "./device.ts";
 import { findHostCompiler, type HostCompiler } from "./host_compiler.ts";
 import { HOST_RUNTIME, HOST_SYMBOLS } from "./host_runtime.ts";
 import { HOST_PRELUDE, launcherName, launcherText } from "./host_shim.ts";
+import { auxiliaryBytes, auxiliaryStride, checkPointers } from "./matrix_shapes.ts";
 
 /** How to open the host device. */
 export interface HostDeviceOptions {
@@ -54,6 +56,7 @@ const MOST_THREADS = 1024;
 /** A GPU's limits of a grid. */
 const MOST_BLOCKS = [2 ** 31 - 1, 65535, 65535];
 const PRECISIONS = ["float32", "tf32", "bfloat16"];
+const EPILOGUES = [undefined, "relu", "reluGradient"];
 
 interface HostKernel extends Kernel {
   readonly launcher: Launcher;
@@ -205,6 +208,11 @@ class HostDevice implements Device {
     });
   }
 
+  canMultiply(product: MatrixProduct): boolean {
+    this.prepareProduct(product);
+    return true;
+  }
+
   prepareProduct(product: MatrixProduct): PreparedProduct {
     const { m, n, k, batch, a, b, c, transposeA, transposeB, precision } = product;
     const refuse = (state: string): DeviceError =>
@@ -214,6 +222,7 @@ class HostDevice implements Device {
     if (a.type === "bfloat16" && precision !== "bfloat16") {
       throw refuse(`operands are bfloat16, and its precision is ${precision}`);
     }
+    if (product.hasAddend && product.epilogue) throw refuse("it has an addend and an epilogue");
     const widths: [string, Matrix, number][] = [
       ["a", a, transposeA ? m : k],
       ["b", b, transposeB ? k : n],
@@ -228,15 +237,10 @@ class HostDevice implements Device {
     return { product };
   }
 
-  multiply(
-    { product }: PreparedProduct,
-    pointers: { a: DevicePointer; b: DevicePointer; c: DevicePointer; addend?: DevicePointer },
-  ): void {
+  multiply({ product }: PreparedProduct, pointers: ProductPointers): void {
     const { m, n, k, batch, a, b, c, transposeA, transposeB, precision, hasAddend } = product;
-    const { addend } = pointers;
-    if (hasAddend && addend === undefined) {
-      throw new DeviceError("Cannot multiply: the product has an addend, and none was given");
-    }
+    const { addend, auxiliary } = pointers;
+    checkPointers(product, pointers);
     if (m === 0 || n === 0 || batch === 0) return;
     const shape = BigInt64Array.from(
       [
@@ -244,18 +248,25 @@ class HostDevice implements Device {
         ...[Number(a.type === "bfloat16"), Number(c.type === "bfloat16")],
         PRECISIONS.indexOf(precision),
         ...[a, b, c].flatMap(({ rowStride, batchStride }) => [rowStride, batchStride]),
+        EPILOGUES.indexOf(product.epilogue),
+        auxiliaryStride(product),
       ],
       BigInt,
     );
     const extents: [DevicePointer, number][] = [
       [pointers.c, extent(c, m, n, batch)],
       ...hasAddend ? [[addend!, extent(c, m, n, batch)] as [DevicePointer, number]] : [],
+      [auxiliary ?? 0n, auxiliaryBytes(product)],
     ];
     if (k > 0) {
       extents.push([pointers.a, transposeA ? extent(a, k, m, batch) : extent(a, m, k, batch)]);
       extents.push([pointers.b, transposeB ? extent(b, n, k, batch) : extent(b, k, n, batch)]);
     }
-    const values = [pointers.a, pointers.b, pointers.c, hasAddend ? addend! : 0n] as const;
+    const values = [
+      ...[pointers.a, pointers.b, pointers.c],
+      hasAddend ? addend! : 0n,
+      auxiliary ?? 0n,
+    ] as const;
     this.#enqueue(() => {
       for (const [pointer, bytes] of extents) this.#mustHold("multiply", pointer, bytes);
       if (this.#runtime.symbols.deeprag_multiply(shape, ...values) !== 0) {

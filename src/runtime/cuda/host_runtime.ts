@@ -353,8 +353,10 @@ static void gather(double* out, const void* p, bool isBf16, long long at, long l
       out[i * columns + j] = x;
     }
 }
-/* d: m n k batch | transposeA B | is operand, c bfloat16 | precision | row, batch stride of a, b, c */
-extern "C" int deeprag_multiply(const long long* d, Word a, Word b, Word c, Word addend) {
+enum Epilogue { NONE, RELU, RELU_GRADIENT };
+/* d: m n k batch | transposeA B | is operand, c bfloat16 | precision | row, batch stride of a, b, c |
+   epilogue, row stride of its bits */
+extern "C" int deeprag_multiply(const long long* d, Word a, Word b, Word c, Word addend, Word auxiliary) {
   const long long m = d[0], n = d[1], k = d[2], batch = d[3];
   const bool isC16 = d[7];
   double* left = (double*)malloc(sizeof(double) * (m * k + 1));
@@ -372,9 +374,13 @@ extern "C" int deeprag_multiply(const long long* d, Word a, Word b, Word c, Word
         for (long long j = 0; j < n; j++) sums[j] += x * row[j];
       }
       const long long at = q * d[14] + i * d[13];
+      unsigned char* bits = (unsigned char*)(auxiliary + (q * m + i) * d[16] / 8);
+      if (d[15] == RELU) memset(bits, 0, d[16] / 8);
       for (long long j = 0; j < n; j++) {
         float x = sums[j];
         if (addend) x += load((void*)addend, isC16, at + j);
+        if (d[15] == RELU && x > 0) bits[j / 8] |= 1 << j % 8;
+        if (d[15] != NONE && !(bits[j / 8] >> j % 8 & 1)) x = 0;
         if (isC16) ((unsigned short*)c)[at + j] = toBf16(x);
         else ((float*)c)[at + j] = x;
       }
@@ -416,5 +422,5 @@ export const HOST_SYMBOLS = {
   deeprag_download: { parameters: ["buffer", "u64", "u64"], result: "void" },
   deeprag_clear: { parameters: ["u64", "u64"], result: "void" },
   deeprag_damaged: { parameters: ["buffer", "u64"], result: "i64" },
-  deeprag_multiply: { parameters: ["buffer", "u64", "u64", "u64", "u64"], result: "i32" },
+  deeprag_multiply: { parameters: ["buffer", "u64", "u64", "u64", "u64", "u64"], result: "i32" },
 } as const;

@@ -1,6 +1,6 @@
 /** Sizes of matrix products: what is stored how, and how it is said. @module */
 import { DeviceError } from "../../errors.ts";
-import type { DevicePointer, Matrix, MatrixProduct, MatrixType } from "./device.ts";
+import type { Matrix, MatrixProduct, MatrixType, ProductPointers } from "./device.ts";
 
 /** Bytes of an element. */
 export const ELEMENT_BYTES: Record<MatrixType, number> = { float32: 4, bfloat16: 2 };
@@ -47,13 +47,15 @@ export function describeProduct(product: MatrixProduct): string {
   const batch = product.batch === 1 ? "" : `${product.batch} × `;
   const types = `${a.matrix.type} to ${c.matrix.type} at ${product.precision} precision`;
   return `${batch}${side(a, product.transposeA)} · ${side(b, product.transposeB)}` +
-    `${product.hasAddend ? " + addend" : ""}, ${types}`;
+    `${product.hasAddend ? " + addend" : ""}, ${types}` +
+    (product.epilogue ? `, with ${product.epilogue}` : "");
 }
 
 /**
  * Refuse what no library computes.
  *
- * @throws {DeviceError} If the operands' types differ, rows overlap, or matrices of the result do
+ * @throws {DeviceError} If the operands' types differ, rows overlap, matrices of the result do, or
+ * there is an epilogue beside an addend
  */
 export function checkProduct(product: MatrixProduct): void {
   const refuse = (state: string): never => {
@@ -64,6 +66,7 @@ export function checkProduct(product: MatrixProduct): void {
     refuse("its sizes are not whole numbers");
   }
   if (product.a.type !== product.b.type) refuse(`b is ${product.b.type}`);
+  if (product.hasAddend && product.epilogue) refuse("it has an addend and an epilogue");
   for (const { operand, matrix, rows, columns } of Object.values(storedMatrices(product))) {
     if (rows > 1 && matrix.rowStride < columns) refuse(`rows of ${operand} overlap`);
     if (matrix.batchStride < 0) refuse(`the batch stride of ${operand} is negative`);
@@ -71,16 +74,36 @@ export function checkProduct(product: MatrixProduct): void {
   if (batch > 1 && m * n > 0 && product.c.batchStride < n) refuse("matrices of c overlap");
 }
 
-/** Addresses that a product works on. */
-export interface ProductPointers {
-  /** Left operand. */
-  readonly a: DevicePointer;
-  /** Right operand. */
-  readonly b: DevicePointer;
-  /** Result. */
-  readonly c: DevicePointer;
-  /** What is added; may be `c`. */
-  readonly addend?: DevicePointer;
+/** What the address of an epilogue's bits, and each row of them, is a multiple of. */
+export const AUXILIARY_ALIGNMENT = 16;
+
+/** Bits from one row of an epilogue's to the next: columns of c, rounded up to multiples of 128. */
+export function auxiliaryStride({ n }: MatrixProduct): number {
+  const bits = 8 * AUXILIARY_ALIGNMENT;
+  return Math.ceil(n / bits) * bits;
+}
+
+/** Bytes of an epilogue's bits, which lie as {@link Epilogue} says; 0 without one. */
+export function auxiliaryBytes(product: MatrixProduct): number {
+  return product.epilogue ? product.batch * product.m * auxiliaryStride(product) / 8 : 0;
+}
+
+/**
+ * Refuse addresses that a product cannot work on.
+ *
+ * @throws {DeviceError} If the addend or an epilogue's bits are missing, or the bits start anywhere
+ */
+export function checkPointers(product: MatrixProduct, pointers: ProductPointers): void {
+  const refuse = (state: string): never => {
+    throw new DeviceError(`Cannot multiply ${describeProduct(product)}: ${state}`);
+  };
+  const { addend, auxiliary } = pointers;
+  if (product.hasAddend && addend === undefined) refuse("no addend was given");
+  if (!product.epilogue) return;
+  if (auxiliary === undefined) return refuse("no memory for the bits of its epilogue was given");
+  if (auxiliary % BigInt(AUXILIARY_ALIGNMENT) !== 0n) {
+    refuse(`the bits of its epilogue do not start at a multiple of ${AUXILIARY_ALIGNMENT} bytes`);
+  }
 }
 
 /** The bytes that all of a product's rows start at multiples of: 16, or the size of an element. */

@@ -407,6 +407,7 @@ stubTest("dispose frees everything, and nothing can be done after it", async () 
     () => device.copy(a, c, 4),
     () => device.clear(a, 4),
     () => device.launch({ kernel: fill, grid: [1, 1, 1], threads: 1, parameters: [a, 1, 1] }),
+    () => device.canMultiply(product()),
     () => device.prepareProduct(product()),
     () => device.multiply(prepared, { a, b: a, c }),
     () => device.record(() => {}),

@@ -456,7 +456,7 @@ test("products that are refused", (device) => {
   const prepared = device.prepareProduct(product);
   const multiply = (pointers: Parameters<Device["multiply"]>[1]) => (): void =>
     device.multiply(prepared, pointers);
-  assertThrows(multiply({ a: full, b: full, c: full }), DeviceError, "none was given");
+  assertThrows(multiply({ a: full, b: full, c: full }), DeviceError, "no addend was given");
   const b = short;
   assertThrows(multiply({ a: full, b, c: full, addend: full }), DeviceError, "12 bytes are left");
   return Promise.resolve();

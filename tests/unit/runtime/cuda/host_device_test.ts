@@ -370,15 +370,21 @@ function checkProduct(device: Device, product: MatrixProduct): void {
   }
   const prepared = device.prepareProduct(product);
   const [pa, pb, pc] = [left.pointer, right.pointer, into.pointer];
-  device.multiply(prepared, { a: pa, b: pb, c: pc, ...hasAddend ? { addend: pc } : {} });
-  if (c.type === "float32") {
-    assertEquals(floats(device, pc, size), expected);
-  } else {
-    const bits = new Uint16Array(size);
-    device.download(pc, bits);
-    assertEquals([...new Float32Array(Uint32Array.from(bits, (u) => u << 16).buffer)], expected);
+  const bytes = size * (c.type === "float32" ? 4 : 2);
+  const apart = device.allocate(bytes);
+  device.copy(apart, pc, bytes);
+  // An addend elsewhere, which stays as it is, and then in place.
+  for (const into of [apart, pc]) {
+    device.multiply(prepared, { a: pa, b: pb, c: into, ...hasAddend ? { addend: pc } : {} });
+    if (c.type === "float32") {
+      assertEquals(floats(device, into, size), expected);
+    } else {
+      const bits = new Uint16Array(size);
+      device.download(into, bits);
+      assertEquals([...new Float32Array(Uint32Array.from(bits, (u) => u << 16).buffer)], expected);
+    }
   }
-  for (const pointer of [pa, pb, pc]) device.free(pointer);
+  for (const pointer of [pa, pb, pc, apart]) device.free(pointer);
 }
 
 /** Catches: swapped axes, strides or batches, a rounding that is not the format's, a lost addend. */

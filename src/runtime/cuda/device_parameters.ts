@@ -235,8 +235,10 @@ export class DeviceParameters implements ResidentParameters {
     if (this.#isAhead) return;
     const { device } = this.#options, { flat, training } = this.#host, to = this.#vectors;
     device.upload(to.flat, flat);
+    device.upload(to.gradients, training.gradients);
     device.upload(to.state, training.state);
     if (to.average) device.upload(to.average, training.average!);
+    if (to.accumulated) device.upload(to.accumulated, training.accumulated!);
     if (to.half) this.#elementwise(this.#kernels!.toHalf, [to.flat, to.half], flat.length);
     this.#isAhead = true;
   }

@@ -76,8 +76,9 @@ async function train(executor: Executor): Promise<Trained> {
       losses.push((await step.step(batchAt(2 * i + part), { random })).loss);
       optimizer.accumulate();
     }
-    // The host changes a parameter: the next step must see it.
+    // The host changes a parameter, or the gradients: the next step must see it.
     if (i === 2) store.params.bias.data[1] += 0.5;
+    if (i === 1) store.training.accumulated![0] += 3;
     const result = optimizer.step(0.05, {
       clipNorm: i % 2 ? 0.4 : undefined,
     });

@@ -177,8 +177,11 @@ async function residentStep(
     async dispose(): Promise<void> {
       if (isDisposed) return;
       isDisposed = true;
-      await executable.dispose();
-      resident.release();
+      try {
+        await executable.dispose();
+      } finally {
+        resident.release();
+      }
     },
   };
 }

@@ -1,5 +1,5 @@
 /** A program on a device: prepared anew for every set of sizes it meets. @module */
-import { DeepragError } from "../../errors.ts";
+import { DeepragError, ShapeError } from "../../errors.ts";
 import type { Program, Recording, Sizes } from "../../graph/mod.ts";
 import type { DType } from "../../tensor/host_tensor.ts";
 import type { CompileOptions, Executable, HostTensors, RunOptions } from "../executor.ts";
@@ -44,6 +44,7 @@ export class DeviceExecutable implements Executable {
   readonly #signature: Signature;
   readonly #options: DeviceExecutableOptions;
   readonly #external: ExternalMemory;
+  readonly #externalOutputs: ExternalMemory;
   readonly #prepared = new Map<string, PreparedProgram>();
   readonly #constants = new Map<string, DevicePointer>();
   readonly #fedSignature: Signature;
@@ -73,7 +74,11 @@ export class DeviceExecutable implements Executable {
     this.inputs = Object.fromEntries(
       Object.entries(this.#fedSignature.inputs).map(([name, { dtype }]) => [name, dtype]),
     );
-    this.outputs = signature.outputs.map((o) => o.name).filter((n) => !this.#external.has(n));
+    this.#externalOutputs = new Map(
+      [...this.#external].filter(([name]) => !Object.hasOwn(program.inputs, name)),
+    );
+    this.outputs = signature.outputs.map((o) => o.name)
+      .filter((name) => !this.#externalOutputs.has(name));
     try {
       for (const [name, { data }] of Object.entries(options.constants ?? {})) {
         const pointer = device.allocate(Math.max(16, data.byteLength));
@@ -99,6 +104,15 @@ export class DeviceExecutable implements Executable {
 
   /** Ready for these sizes. */
   async prepare(sizes: Sizes): Promise<PreparedProgram> {
+    const missing = this.#recording.symbols.filter((s) => sizes[s] === undefined);
+    if (missing.length) {
+      throw new ShapeError(
+        `Cannot run ${this.#signature.name}: size ${
+          missing.join(", ")
+        } stands in no tensor of a batch. ` +
+          "Give the batch a tensor that has it, such as the numbers of the rows",
+      );
+    }
     const key = this.#recording.symbols.map((s) => sizes[s]).join();
     const known = this.#prepared.get(key);
     if (known) {
@@ -118,6 +132,7 @@ export class DeviceExecutable implements Executable {
         ...this.#external,
         ...[...this.#options.halves ?? []].map(([name, p]) => [halfName(name), p] as const),
       ]),
+      inputs: new Set(this.#recording.inputs.map((i) => i.name)),
       resident: this.#options.resident,
     });
     this.#prepared.set(key, made);
@@ -153,7 +168,7 @@ export class DeviceExecutable implements Executable {
     return await this.execute(
       inputs,
       options,
-      (prepared) => prepared.fetch(options.outputs ?? {}, this.#external),
+      (prepared) => prepared.fetch(options.outputs ?? {}, this.#externalOutputs),
     );
   }
 

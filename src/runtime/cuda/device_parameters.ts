@@ -176,9 +176,13 @@ export class DeviceParameters implements ResidentParameters {
   /** One user less; the last one frees the memory. */
   release(): void {
     if (--this.#users > 0) return;
-    this.settle();
-    this.#store.moveTo();
-    this.#options.forget();
+    try {
+      this.settle();
+    } finally {
+      // Whatever the device says, the store is the host's again.
+      this.#store.moveTo();
+      this.#options.forget();
+    }
     this.#free();
   }
 
@@ -322,6 +326,7 @@ export class DeviceParameters implements ResidentParameters {
 
   /** Add the gradients to those of earlier batches. */
   accumulate(isFirst: boolean): void {
+    this.claim();
     const { device } = this.#options, { accumulated, gradients } = this.#vectors;
     const { length } = this.#host.flat;
     if (isFirst) device.copy(accumulated!, gradients, length * 4);

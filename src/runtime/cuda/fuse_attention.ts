@@ -80,7 +80,7 @@ class Finder {
       x.shape[3] === width
     );
     if (!fits || !canAttend({ batch, heads, queries, keys, width }, [])) return undefined;
-    const match = { query, key, value, addends: terms.filter((t) => t !== scores), out };
+    const match = { query, key, value, addends: terms.toSpliced(terms.indexOf(scores), 1), out };
     if (users.length === 1) return match;
     const gradient = this.#gradient(p, match);
     return gradient && { ...match, gradient };

@@ -5,7 +5,7 @@ import { philoxWords, type RandomKey } from "../../tensor/random.ts";
 import type { HostTensors } from "../executor.ts";
 import type { Device, DevicePointer, Launch, PreparedProduct, Replay } from "./device.ts";
 import type { KernelLibrary } from "./kernel_library.ts";
-import type { LoweredProgram } from "./lower.ts";
+import type { LoweredProgram, Slot } from "./lower.ts";
 import { aligned } from "./memory_plan.ts";
 import type { Place, Step } from "./step.ts";
 
@@ -23,7 +23,7 @@ export class PreparedProgram {
   readonly #pointers: DevicePointer[] = [];
   readonly #owned: DevicePointer[] = [];
   readonly #inputs = new Map<string, number>();
-  readonly #external: ExternalMemory;
+  readonly #external: { inputs: ExternalMemory; outputs: ExternalMemory };
   readonly #siteCount: number;
   readonly #resident?: (data: ArrayBufferView) => DevicePointer | undefined;
   #keys?: DevicePointer;
@@ -37,7 +37,7 @@ export class PreparedProgram {
     lowered: LoweredProgram,
     options: {
       siteCount: number;
-      external: ExternalMemory;
+      external: { inputs: ExternalMemory; outputs: ExternalMemory };
       resident?: (data: ArrayBufferView) => DevicePointer | undefined;
     },
   ) {
@@ -62,14 +62,18 @@ export class PreparedProgram {
       siteCount: number;
       constants: ReadonlyMap<string, DevicePointer>;
       external: ExternalMemory;
+      /** Names of the program's inputs. */
+      inputs: ReadonlySet<string>;
       resident?: (data: ArrayBufferView) => DevicePointer | undefined;
     },
   ): Promise<PreparedProgram> {
     await library.add([...lowered.once, ...lowered.steps]);
-    const external = new Map([...options.external, ...options.constants]);
+    // An input and an output may have the same name.
+    const inputs = new Map([...options.external, ...options.constants]);
+    const outputs = new Map([...options.external].filter(([name]) => !options.inputs.has(name)));
     const made = new PreparedProgram(device, library, lowered, {
       siteCount: options.siteCount,
-      external,
+      external: { inputs, outputs },
       resident: options.resident,
     });
     try {
@@ -89,12 +93,18 @@ export class PreparedProgram {
     return pointer;
   }
 
+  /** Memory of a slot that is not the program's own. */
+  #given({ kind, name }: Slot): DevicePointer | undefined {
+    if (name === undefined) return undefined;
+    return kind === "output" ? this.#external.outputs.get(name) : this.#external.inputs.get(name);
+  }
+
   #reserve(): void {
     const { slots, offsets, passingBytes } = this.lowered;
     const arena = this.#allocate(passingBytes);
     // What is not passing lies one after the other in one allocation.
     const own = slots.map((s) => {
-      const isGiven = s.name !== undefined && this.#external.has(s.name);
+      const isGiven = this.#given(s) !== undefined;
       return s.kind === "passing" || isGiven
         ? 0
         : s.kind === "keys"
@@ -104,7 +114,7 @@ export class PreparedProgram {
     const base = this.#allocate(own.reduce((sum, b) => sum + aligned(b), 0));
     let offset = 0n;
     slots.forEach((slot, i) => {
-      const given = slot.name === undefined ? undefined : this.#external.get(slot.name);
+      const given = this.#given(slot);
       if (given !== undefined) this.#pointers[i] = given;
       else if (slot.kind === "passing") this.#pointers[i] = arena + BigInt(offsets[i] ?? 0);
       else {

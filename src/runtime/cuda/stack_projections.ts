@@ -210,8 +210,9 @@ class Stacker {
     ][];
     if (!whole.length) return false;
     const builder = this.#builder;
+    // One term for each part: a product that is added twice is left once.
     const taken = new Set(whole.flatMap(([, parts]) => parts));
-    const left = terms.filter((t) => !taken.has(producer(baseOfReshapes(t))!));
+    const left = terms.filter((t) => !taken.delete(producer(baseOfReshapes(t))!));
     const like = { dtype: out.dtype, shape: out.shape };
     const summands = [
       ...left.map((t) => builder.get(t)),

@@ -84,9 +84,14 @@ export class StoredValues {
       ...graph.nodes.flatMap((n) => [...n.inputs, ...n.outputs].map((v) => v.id)),
       ...graph.outputs.map((o) => o.value.id),
     );
+    const given = new Set<number>();
     this.outputs = graph.outputs.map(({ name, value }) => {
-      const base = baseOf(value);
-      const kept = base.source.kind === "node" ? base : this.#result("Identity", base, base.shape);
+      const base = baseOf(value), node = nodeOf(base);
+      // Each output has memory of its own, and is float32 there if it is no integer.
+      const isOwn = node && !given.has(base.id) && node.op !== "AttentionGradient";
+      given.add(base.id);
+      if (!isOwn) this.#keep(base);
+      const kept = isOwn ? base : this.#result("Identity", base, base.shape);
       this.#keep(kept);
       this.#inFloat32.add(kept.id);
       return { name, value: kept };

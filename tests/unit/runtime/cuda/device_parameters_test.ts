@@ -204,3 +204,42 @@ testOnHost("of a row-sparse parameter only the rows of a batch are seen and upda
   assertNear(there.flat, here.flat, "parameter");
   assertNear(there.state, here.state, "state");
 });
+
+testOnHost("looking at a store between a batch and its sum changes nothing", async () => {
+  const run = async (doesLook: boolean): Promise<number> => {
+    const store = new ParameterStore(specs, { rule: adamw(), accumulate: true });
+    store.initialise(3);
+    const optimizer = new Optimizer(store);
+    const step = await createTrainStep(deviceExecutor(await hostDevice()), program, store);
+    for (let part = 0; part < 3; part++) {
+      await step.step(batchAt(part), { random: { seed: 1, stream: "d", step: part } });
+      if (doesLook) store.gradients;
+      optimizer.accumulate();
+    }
+    const { gradNorm } = optimizer.step(0.1);
+    await step.dispose();
+    return gradNorm;
+  };
+  assertEquals(await run(true), await run(false));
+});
+
+testOnHost("gradients that are one value reach both parameters", async () => {
+  const init = { kind: "constant", value: 1 } as const;
+  const store = new ParameterStore({ a: { shape: [8], init }, b: { shape: [8], init } }, {
+    rule: adamw(),
+  });
+  store.initialise(0);
+  const step = await createTrainStep(deviceExecutor(await hostDevice()), {
+    name: "same",
+    inputs: {
+      a: { dtype: "float32", shape: [8] },
+      b: { dtype: "float32", shape: [8] },
+      x: { dtype: "float32", shape: [8] },
+    },
+    run: ({ a, b, x }) => ({ loss: tf.sum(tf.square(tf.sub(tf.add(a, b), x))) }),
+  }, store);
+  await step.step({ x: hostTensor("float32", new Float32Array(8), [8]) });
+  assertEquals(store.gradients.a.data, new Float32Array(8).fill(4));
+  assertEquals(store.gradients.b.data, store.gradients.a.data);
+  await step.dispose();
+});

@@ -1,6 +1,6 @@
 /**
- * A recording with its sizes filled in: what the lowering to kernels works on. Compound operations are
- * taken apart here, so that fusion sees their pieces.
+ * A recording with its sizes filled in: what the lowering to kernels works on. Means, scatters and long
+ * reductions are taken apart here, so that fusion sees their pieces.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import {
   type TypedData,
   type Value,
 } from "../../graph/mod.ts";
-import type { DType } from "../../tensor/host_tensor.ts";
+import { type DType, sizeOf } from "../../tensor/host_tensor.ts";
 
 /** Where a value comes from. */
 export type BoundSource =
@@ -65,8 +65,17 @@ export interface BoundGraph {
   readonly recordedCount: number;
 }
 
-/** Product of sizes. */
-export const countOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+/** The operation a value is a result of; undefined if it is none. */
+export function producerOf({ source }: BoundValue): BoundNode | undefined {
+  return source.kind === "node" ? source.node : undefined;
+}
+
+/** The operation that a value is known to be a result of. */
+export function nodeOf(value: BoundValue): BoundNode {
+  const node = producerOf(value);
+  if (node) return node;
+  throw new KernelError("Cannot compute what is no result");
+}
 
 type Attributes = BoundNode["attributes"];
 
@@ -92,7 +101,7 @@ class Binder {
   #size = (e: SizeExpr): number => evaluateSize(e, this.#sizes);
 
   #make(dtype: DType, shape: readonly number[], source: BoundSource): BoundValue {
-    return { id: this.#nextId++, dtype, shape, count: countOf(shape), source };
+    return { id: this.#nextId++, dtype, shape, count: sizeOf(shape), source };
   }
 
   #node(
@@ -172,7 +181,7 @@ class Binder {
   /** One number for each row of `axes`, which are kept as 1. */
   #reduce(op: string, x: BoundValue, axes: readonly number[]): BoundValue {
     const shape = x.shape.map((d, i) => axes.includes(i) ? 1 : d);
-    const length = countOf(axes.map((i) => x.shape[i])), rows = x.count / length;
+    const length = sizeOf(axes.map((i) => x.shape[i])), rows = x.count / length;
     const isTrailing = x.shape.every((d, i) =>
       d === 1 || axes.includes(i) || i < Math.min(...axes)
     );
@@ -273,7 +282,7 @@ class Binder {
       case "ReduceMean": {
         const axes = ints("axes");
         const sum = this.#reduce("Sum", x, axes);
-        const share = this.#uniform(1 / countOf(axes.map((i) => x.shape[i])));
+        const share = this.#uniform(1 / sizeOf(axes.map((i) => x.shape[i])));
         return [this.#reshape(this.#one("Mul", [sum, share], sum), result.shape)];
       }
       case "ReduceMax":
@@ -309,7 +318,7 @@ class Binder {
     if (ids.count !== updates.shape[0] || ids.dtype !== "int32") {
       throw new KernelError("Cannot run a scatter whose rows have several indices");
     }
-    const rows = updates.shape[0], width = countOf(result.shape.slice(1));
+    const rows = updates.shape[0], width = sizeOf(result.shape.slice(1));
     const sum = this.#one("SegmentSum", [this.#reshape(ids, [rows]), updates], {
       dtype: "float32",
       shape: [result.shape[0], width],

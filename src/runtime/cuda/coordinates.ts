@@ -8,6 +8,8 @@
  * @module
  */
 
+import { sizeOf } from "../../tensor/host_tensor.ts";
+
 /** How a coordinate changes from lane to lane. */
 export type LaneUse = "same" | "counts" | "any";
 
@@ -118,8 +120,6 @@ interface Part {
   readonly at: Coordinate;
 }
 
-const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
-
 /**
  * A position in a tensor. Axes that nothing tells apart share one coordinate, so that a kernel that only
  * runs through its operands computes no division at all.
@@ -184,7 +184,7 @@ export class Position {
           k++;
           continue;
         }
-        const right = sizes.slice(k), rest = product(right);
+        const right = sizes.slice(k), rest = sizeOf(right);
         out.push({ sizes: sizes.slice(0, k), at: this.#math.divide(at, rest) });
         at = this.#math.remainder(at, rest);
         first += k;
@@ -280,7 +280,7 @@ export class Position {
       done = a;
       if (!sizes.length) continue;
       const strideOf = (k: number): number =>
-        product(taken.slice(k + 1).map((part) => product(part.sizes)));
+        sizeOf(taken.slice(k + 1).map((part) => sizeOf(part.sizes)));
       const at = taken.length === 1
         ? taken[0].at
         : this.#math.combine(taken.map(({ at }, k) => ({ c: at, stride: strideOf(k) })));
@@ -328,10 +328,10 @@ export class Position {
 
   /** How many elements stand before this one, in a tensor that is stored row by row. */
   linear(): Coordinate {
-    const sizes = this.#parts.map((p) => product(p.sizes));
+    const sizes = this.#parts.map((p) => sizeOf(p.sizes));
     return this.#math.combine(this.#parts.map(({ at }, k) => ({
       c: at,
-      stride: product(sizes.slice(k + 1)),
+      stride: sizeOf(sizes.slice(k + 1)),
     })));
   }
 

@@ -1,38 +1,22 @@
 /** Lowered programs as text, to be read and compared. @module */
 import type { LoweredProgram } from "./lower.ts";
 import { describeProduct } from "./matrix_shapes.ts";
-import { type Place, placesOf, type Step } from "./step.ts";
+import { accessesOf, type Place, placesOf, type Step } from "./step.ts";
 
 const placeText = ({ slot, offset }: Place): string => `s${slot}${offset ? `+${offset}` : ""}`;
 
-/** What a kernel reads and writes, by its parameters' types. */
-function kernelPlaces({ text, parameters }: Step & { kind: "kernel" }): [string[], string[]] {
-  const begin = text.indexOf("NAME(") + 5, header = text.slice(begin, text.indexOf("{", begin));
-  const types = header.split(",");
-  const reads: string[] = [], writes: string[] = [];
-  parameters.forEach((p, i) => {
-    if (typeof p === "number") return;
-    (types[i].trim().startsWith("const") ? reads : writes).push(placeText(p));
-  });
-  return [reads, writes];
-}
-
 function stepText(step: Step, kernels: Map<string, number>): string {
+  const [reads, writes] = [accessesOf(step).reads, accessesOf(step).writes]
+    .map((places) => places.map(placeText).join(" "));
   switch (step.kind) {
     case "clear":
-      return `clear -> ${placeText(step.to)}, ${step.bytes} bytes`;
-    case "product": {
-      const { a, b, c, addend } = step;
-      const reads = [a, b, ...(addend ? [addend] : [])].map(placeText).join(" ");
-      return `product ${reads} -> ${placeText(c)}: ${describeProduct(step.product)}`;
-    }
+      return `clear -> ${writes}, ${step.bytes} bytes`;
+    case "product":
+      return `product ${reads} -> ${writes}: ${describeProduct(step.product)}`;
     case "kernel": {
       if (!kernels.has(step.text)) kernels.set(step.text, kernels.size);
-      const [reads, writes] = kernelPlaces(step);
       const blocks = step.grid.join("x").replace(/(x1)+$/, "");
-      return `k${kernels.get(step.text)} ${step.label} ${reads.join(" ")} -> ${
-        writes.join(" ")
-      }: ` +
+      return `k${kernels.get(step.text)} ${step.label} ${reads} -> ${writes}: ` +
         `${blocks} blocks of ${step.threads}`;
     }
   }

@@ -9,7 +9,6 @@ import type { Device, DevicePointer, Kernel, MatrixPrecision } from "./device.ts
 import { DeviceExecutable } from "./device_executable.ts";
 import type { KernelLibrary } from "./kernel_library.ts";
 import { stackName } from "./stack_projections.ts";
-import type { KernelStep } from "./step.ts";
 import {
   ADAMW_ROWS,
   adamwKernel,
@@ -89,16 +88,18 @@ export function canReside(store: ParameterStore): boolean {
   return !store.training.average || store.layout.segments.every((s) => !s.isRowSparse);
 }
 
-/** Kernels of the step, compiled once for a device. */
-interface Kernels {
-  readonly parts: Kernel;
-  readonly verdict: Kernel;
-  readonly adamw: Kernel;
-  readonly add: Kernel;
-  readonly toHalf: Kernel;
-  readonly gatherRows: Kernel;
-  readonly adamwRows: Kernel;
-}
+/** Kernels of the step, whatever there is beside the parameters. */
+const FIXED_KERNELS = {
+  parts: NORM_PARTS,
+  verdict: NORM_VERDICT,
+  add: ADD,
+  toHalf: TO_HALF,
+  gatherRows: GATHER_ROWS,
+  adamwRows: ADAMW_ROWS,
+};
+
+/** Kernels of the step, compiled. */
+type Kernels = Readonly<Record<keyof typeof FIXED_KERNELS | "adamw", Kernel>>;
 
 /** The vectors of a store on a device. */
 export class DeviceParameters implements ResidentParameters {
@@ -157,11 +158,6 @@ export class DeviceParameters implements ResidentParameters {
       this.#free();
       throw error;
     }
-    // What stands between parameters is never written by a program.
-    options.device.clear(this.#vectors.gradients, flat.byteLength);
-    if (this.#vectors.accumulated) {
-      options.device.clear(this.#vectors.accumulated, flat.byteLength);
-    }
   }
 
   #free(): void {
@@ -203,35 +199,14 @@ export class DeviceParameters implements ResidentParameters {
     if (this.#kernels) return this.#kernels;
     const { library } = this.#options, { half, average } = this.#vectors;
     const adamw = adamwKernel({ hasHalf: Boolean(half), hasAverage: Boolean(average) });
-    const all = {
-      parts: NORM_PARTS,
-      verdict: NORM_VERDICT,
-      adamw,
-      add: ADD,
-      toHalf: TO_HALF,
-      gatherRows: GATHER_ROWS,
-      adamwRows: ADAMW_ROWS,
-    };
-    const step = ({ text, threads, hasBarriers }: UpdateKernel): KernelStep => ({
-      kind: "kernel",
-      label: "update",
-      text,
-      threads,
-      hasBarriers,
-      grid: [1, 1, 1],
-      parameters: [],
-    });
-    await library.add(Object.values(all).map(step));
-    const get = (k: UpdateKernel): Kernel => library.get(k.text);
-    return this.#kernels = {
-      parts: get(all.parts),
-      verdict: get(all.verdict),
-      adamw: get(all.adamw),
-      add: get(all.add),
-      toHalf: get(all.toHalf),
-      gatherRows: get(all.gatherRows),
-      adamwRows: get(all.adamwRows),
-    };
+    const all = Object.entries<UpdateKernel>({ ...FIXED_KERNELS, adamw });
+    const noLaunch = { grid: [0, 0, 0], parameters: [] } as const;
+    await library.add(
+      all.map(([label, kernel]) => ({ kind: "kernel", label, ...kernel, ...noLaunch })),
+    );
+    return this.#kernels = Object.fromEntries(
+      all.map(([name, { text }]) => [name, library.get(text)]),
+    ) as Kernels;
   }
 
   /** Make the device's copy the newer one. */
@@ -243,7 +218,7 @@ export class DeviceParameters implements ResidentParameters {
     device.upload(to.state, training.state);
     if (to.average) device.upload(to.average, training.average!);
     if (to.accumulated) device.upload(to.accumulated, training.accumulated!);
-    if (to.half) this.#elementwise(this.#kernels!.toHalf, [to.flat, to.half], flat.length);
+    if (to.half) this.#byFours(this.#kernels!.toHalf, [to.flat, to.half], flat.length);
     this.#isAhead = true;
   }
 
@@ -259,7 +234,8 @@ export class DeviceParameters implements ResidentParameters {
     this.#isAhead = false;
   }
 
-  #elementwise(kernel: Kernel, parameters: readonly DevicePointer[], n: number): void {
+  /** Launch a kernel whose threads have four of n numbers each. */
+  #byFours(kernel: Kernel, parameters: readonly (DevicePointer | number)[], n: number): void {
     this.#options.device.launch({
       kernel,
       grid: [Math.ceil(n / 1024), 1, 1],
@@ -307,21 +283,8 @@ export class DeviceParameters implements ResidentParameters {
       this.#options.device.upload(ids, used);
       if (!n) continue;
       const from = this.#vectors.flat + BigInt(4 * offset);
-      this.#rowwise(this.#kernels!.gatherRows, [from, ids, values], { width: shape[1], n });
+      this.#byFours(this.#kernels!.gatherRows, [from, ids, values, shape[1]], n);
     }
-  }
-
-  #rowwise(
-    kernel: Kernel,
-    parameters: readonly DevicePointer[],
-    { width, n }: { width: number; n: number },
-  ): void {
-    this.#options.device.launch({
-      kernel,
-      grid: [Math.ceil(n / 1024), 1, 1],
-      threads: 256,
-      parameters: [...parameters, width, n],
-    });
   }
 
   /** Add the gradients to those of earlier batches. */
@@ -330,7 +293,7 @@ export class DeviceParameters implements ResidentParameters {
     const { device } = this.#options, { accumulated, gradients } = this.#vectors;
     const { length } = this.#host.flat;
     if (isFirst) device.copy(accumulated!, gradients, length * 4);
-    else this.#elementwise(this.#kernels!.add, [gradients, accumulated!], length);
+    else this.#byFours(this.#kernels!.add, [gradients, accumulated!], length);
   }
 
   /** Clip, update, average. */
@@ -370,7 +333,7 @@ export class DeviceParameters implements ResidentParameters {
     });
     this.#stretches.forEach(({ offset, length: size }, i) => {
       const at = (base: DevicePointer, bytes = 4): DevicePointer => base + BigInt(bytes * offset);
-      this.#elementwise(kernels.adamw, [
+      this.#byFours(kernels.adamw, [
         at(gradients),
         v.stretches + BigInt(4 * STRETCH_NUMBERS * i),
         v.verdict,
@@ -384,7 +347,7 @@ export class DeviceParameters implements ResidentParameters {
     this.#sparse.forEach(({ segment: { offset, shape }, ids }, i) => {
       if (!counts[i]) return;
       const at = (base: DevicePointer): DevicePointer => base + BigInt(4 * offset);
-      this.#rowwise(kernels.adamwRows, [
+      this.#byFours(kernels.adamwRows, [
         at(gradients),
         v.stretches + BigInt(4 * STRETCH_NUMBERS * (this.#stretches.length + i)),
         v.verdict,
@@ -392,7 +355,8 @@ export class DeviceParameters implements ResidentParameters {
         at(v.flat),
         at(v.state),
         at(v.state + BigInt(4 * length)),
-      ], { width: shape[1], n: counts[i] });
+        shape[1],
+      ], counts[i]);
     });
     const verdict = new Float32Array(2);
     device.download(v.verdict, verdict);

@@ -140,11 +140,6 @@ export class Emitter {
     return `${prefix}${this.#nextName++}`;
   }
 
-  /** A line of code where the value at `position` is computed. */
-  line(position: Position, text: string): void {
-    this.#scopeOf(position).lines.push(text);
-  }
-
   /** Say what a member is called from now on. */
   define(value: BoundValue, position: Position, text: string): void {
     this.#pending.delete(value.id);
@@ -180,23 +175,25 @@ export class Emitter {
   #assign(key: string, position: Position, type: string, text: string): string {
     const scope = this.#scopeOf(position), seen = this.#persistence?.seen;
     if (seen && !seen.has(key)) seen.set(key, this.#loop);
-    const isKept = this.#persistence?.wanted.has(key) && scope !== this.#row &&
-      !this.#isBranching;
     const name = this.fresh();
     scope.lines.push(`const ${type} ${name} = ${text};`);
     if (scope !== this.#row) this.#loopNames.add(name);
     scope.known.set(key, name);
-    if (isKept) {
-      const at = this.math.lanes > 1 && position.use !== "same" ? "[j][l]" : "[j][0]";
-      this.#keep(key, type, name, at, scope);
-    }
+    this.#keepIfWanted(key, position, { type, name, scope });
     return name;
   }
 
-  #keep(key: string, type: string, name: string, at: string, scope: Scope): void {
+  /** Keep a number for later loops, if one of them reads it again. */
+  #keepIfWanted(
+    key: string,
+    position: Position,
+    { type, name, scope }: { type: string; name: string; scope: Scope },
+  ): void {
+    if (!this.#persistence?.wanted.has(key) || scope === this.#row || this.#isBranching) return;
+    const at = this.math.lanes > 1 && position.use !== "same" ? "[j][l]" : "[j][0]";
     const kept = this.fresh("k");
-    this.#persistence!.declarations.push(`${type} ${kept}[NV][V];`);
-    this.#persistence!.kept.set(key, `${kept}${at}`);
+    this.#persistence.declarations.push(`${type} ${kept}[NV][V];`);
+    this.#persistence.kept.set(key, `${kept}${at}`);
     scope.lines.push(`${kept}${at} = ${name};`);
   }
 
@@ -282,9 +279,7 @@ export class Emitter {
     const member = this.#members.get(value.id);
     if (member) {
       if (member.address !== addressOf(position)) throw new NotFusable();
-      if (member.loop === this.#loop || !this.#persistence || this.#isRowWide(position)) {
-        if (member.loop === this.#loop || this.#isRowWide(position)) return member.text;
-      }
+      if (member.loop === this.#loop || this.#isRowWide(position)) return member.text;
     } else if (this.#pending.has(value.id)) throw new NotFusable();
     const storage = member ? undefined : this.#storageOf(value);
     // What is only seen through is known by what lies behind.
@@ -302,21 +297,15 @@ export class Emitter {
 
   /** The same, computed here even if it lies in memory too. */
   evaluate(value: BoundValue, position: Position): string {
-    const { source, dtype } = value;
+    const { source } = value;
     if (source.kind !== "node") throw new KernelError("Cannot compute what is no result");
     const { node, index } = source;
-    const key = `${value.id}@${position.key}`;
     if (!isElementwise(node.op)) {
       const moved = readMovement(this, node, index, position);
       if (moved !== undefined) return moved;
     }
     const args = node.inputs.map((x) => this.read(x, position.broadcast(x.shape)));
-    return this.#assign(
-      key,
-      position,
-      REGISTER_TYPE[dtype],
-      expressionOf(node, args, { isFast: this.#isFast }),
-    );
+    return this.named(value, position, expressionOf(node, args, { isFast: this.#isFast }));
   }
 
   /** A number with a name, for what is computed from it. */
@@ -356,12 +345,7 @@ export class Emitter {
     });
     const key = `${value.id}@${position.key}`;
     outer.known.set(key, name);
-    if (
-      this.#persistence?.wanted.has(key) && outer !== this.#row && !this.#isBranching
-    ) {
-      const at = this.math.lanes > 1 && position.use !== "same" ? "[j][l]" : "[j][0]";
-      this.#keep(key, REGISTER_TYPE[value.dtype], name, at, outer);
-    }
+    this.#keepIfWanted(key, position, { type: REGISTER_TYPE[value.dtype], name, scope: outer });
     return name;
   }
 

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { type BoundSource, type BoundValue, countOf } from "./bound_graph.ts";
+import { sizeOf } from "../../tensor/host_tensor.ts";
+import { type BoundValue, nodeOf } from "./bound_graph.ts";
 import { type Coordinate, Position } from "./coordinates.ts";
 import { Emitter, type StorageType } from "./emitter.ts";
 import { type GeneratedKernel, IDENTITY, kernelText, lanesFor } from "./generated_kernel.ts";
@@ -38,7 +39,7 @@ interface Reduction {
 
 /** What a reduction reduces. */
 export function reductionOf(value: BoundValue): Reduction {
-  const { node } = value.source as BoundSource & { kind: "node" };
+  const node = nodeOf(value);
   return {
     op: node.op.slice("Reduce".length),
     operand: node.inputs[0],
@@ -84,7 +85,7 @@ export function foldKernels(
   { preferred, isFast }: { preferred: StorageType; isFast: boolean },
 ): Fold {
   const { operand: { shape }, axes } = reductionOf(values[0]);
-  const outputs = values[0].count, length = countOf(axes.map((i) => shape[i]));
+  const outputs = values[0].count, length = sizeOf(axes.map((i) => shape[i]));
   const keepsLast = !axes.includes(shape.length - 1);
   const lanes = keepsLast ? lanesFor(shape.at(-1)!, [preferred], outputs * length) : 1;
   // So many threads side by side along the results, and so many rows of them in a block.

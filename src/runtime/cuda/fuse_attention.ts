@@ -5,8 +5,9 @@
  * @module
  */
 import { canAttend } from "./attention_kernels.ts";
-import type { BoundGraph, BoundNode, BoundValue } from "./bound_graph.ts";
+import { type BoundGraph, type BoundNode, type BoundValue, producerOf } from "./bound_graph.ts";
 import { GraphBuilder, nextIdOf, usersOf, withoutDead } from "./rewrite_graph.ts";
+import { baseOf } from "./views.ts";
 
 /** From [B, H, S, E] to [B, S, H, E], and back. */
 const HEADS_INSIDE = [0, 2, 1, 3];
@@ -36,9 +37,6 @@ interface GradientMatch {
   readonly nodes: readonly BoundNode[];
 }
 
-const producer = (v: BoundValue): BoundNode | undefined =>
-  v.source.kind === "node" ? v.source.node : undefined;
-
 const isProduct = (node: BoundNode | undefined, transA: number, transB: number): boolean =>
   node?.op === "MatMul" && Number(node.attributes.transA) === transA &&
   Number(node.attributes.transB) === transB;
@@ -58,7 +56,7 @@ class Finder {
 
   /** Terms of full scores: through additions of full size. */
   #terms(value: BoundValue, count: number): BoundValue[] {
-    const node = producer(value);
+    const node = producerOf(value);
     if (node?.op !== "Add" || value.count !== count) return [value];
     return node.inputs.flatMap((x) => this.#terms(x, count));
   }
@@ -67,9 +65,11 @@ class Finder {
     const [z] = softmax.inputs, [p] = softmax.outputs;
     if (z.shape.length !== 4 || this.#outputs.has(p.id)) return undefined;
     const terms = this.#terms(z, z.count);
-    const scores = terms.find((t) => isProduct(producer(t), 0, 1) && `${t.shape}` === `${z.shape}`);
+    const scores = terms.find((t) =>
+      isProduct(producerOf(t), 0, 1) && `${t.shape}` === `${z.shape}`
+    );
     if (!scores || terms.length - 1 > MOST_ADDENDS) return undefined;
-    const [query, key] = producer(scores)!.inputs;
+    const [query, key] = producerOf(scores)!.inputs;
     const users = this.users(p);
     const out = users.find((n) => isProduct(n, 0, 0) && n.inputs[0] === p);
     if (!out) return undefined;
@@ -95,14 +95,13 @@ class Finder {
     const products = users.filter((n) => n.op === "Mul");
     const other = (n: BoundNode): BoundValue => n.inputs[0] === p ? n.inputs[1] : n.inputs[0];
     const g = products.find((n) => {
-      const dp = producer(other(n));
+      const dp = producerOf(other(n));
       return isProduct(dp, 0, 1) && dp!.inputs[0] === outGradient && dp!.inputs[1] === value;
     });
     const rest = products.find((n) => n !== g);
     if (!g || !rest || users.length !== 3 || this.users(other(g)).length !== 1) return undefined;
     // Σ over the keys, in the same shape but for the last axis.
-    let sum = producer(other(rest));
-    while (sum?.op === "Reshape") sum = producer(sum.inputs[0]);
+    const sum = producerOf(baseOf(other(rest)));
     if (sum?.op !== "ReduceSum" || sum.inputs[0] !== g.outputs[0]) return undefined;
     const ds = this.users(rest.outputs[0])[0];
     const isDifference = ds?.op === "Sub" && ds.inputs[0] === g.outputs[0] &&
@@ -124,7 +123,7 @@ class Finder {
       keyGradient: dk,
       valueGradient: dv,
       scoreGradient: isNeeded ? score : undefined,
-      nodes: [producer(other(g))!, dv, g, sum, rest, ds, dq, dk],
+      nodes: [producerOf(other(g))!, dv, g, sum, rest, ds, dq, dk],
     };
   }
 

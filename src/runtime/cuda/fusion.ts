@@ -1,11 +1,12 @@
 /** Which values are computed together in one kernel. @module */
-import type { BoundSource, BoundValue } from "./bound_graph.ts";
+import { type BoundValue, nodeOf } from "./bound_graph.ts";
 import { NotFusable } from "./emitter.ts";
 import { type Fold, foldKernels, reductionOf } from "./fold_kernel.ts";
 import type { GeneratedKernel } from "./generated_kernel.ts";
 import { loopKernel } from "./loop_kernel.ts";
 import { rowKernel, type RowMember } from "./row_kernel.ts";
-import { isReduction, isRowReduction, type StoredValues } from "./stored_values.ts";
+import { isSpecial } from "./special_kernels.ts";
+import { isAttention, isReduction, isRowReduction, type StoredValues } from "./stored_values.ts";
 
 /** How the members of a group are computed. */
 export type GroupKind = "loop" | "row" | "fold" | "other";
@@ -41,8 +42,6 @@ const MOST_MEMBERS = 16;
 /** Most values that a group reads. */
 const MOST_READS = 28;
 
-const opOf = (v: BoundValue): string => (v.source as BoundSource & { kind: "node" }).node.op;
-
 /** Puts values into groups. */
 export class Fusion {
   readonly #values: StoredValues;
@@ -72,45 +71,29 @@ export class Fusion {
       if (reductionOf(value).operand.count === 0) return "other";
       return isRowReduction(value) ? "row" : "fold";
     }
-    const op = opOf(value);
-    return [
-        "Attention",
-        "AttentionGradient",
-        "MatMul",
-        "SegmentSum",
-        "TopK",
-        "ArgMax",
-        "ArgMin",
-        "CumSum",
-      ].includes(op)
-      ? "other"
-      : "loop";
+    const node = nodeOf(value);
+    const isOther = node.op === "MatMul" || isAttention(node) || isSpecial(node.op);
+    return isOther ? "other" : "loop";
   }
 
   #draft(value: BoundValue): Draft {
     const kind = this.#kindOf(value), rows = value.count;
     let columns = 1;
     if (kind === "row") columns = rows ? reductionOf(value).operand.count / rows : 1;
-    const members = kind === "other"
-      ? [...(value.source as BoundSource & { kind: "node" }).node.outputs]
-      : [value];
+    const members = kind === "other" ? [...nodeOf(value).outputs] : [value];
     return { kind, members, rows, columns, needs: new Set(), reads: new Set() };
   }
 
   /** Values in memory that computing `value` needs. */
-  #readsOf(value: BoundValue): Set<BoundValue> {
-    const product = this.#values.products.get(
-      (value.source as BoundSource & { kind: "node" }).node,
-    );
+  #readsOf(value: BoundValue): ReadonlySet<BoundValue> {
+    const node = nodeOf(value), product = this.#values.products.get(node);
     if (product) return new Set([product.a.base, product.b.base]);
-    const attention = this.#values.attentions.get(
-      (value.source as BoundSource & { kind: "node" }).node,
-    );
+    const attention = this.#values.attentions.get(node);
     if (attention) {
       const { heads, addends, stats } = attention;
       return new Set([...[...heads, ...addends].map((x) => x.base), ...(stats ? [stats] : [])]);
     }
-    return new Set(this.#values.readsOf(value));
+    return this.#values.readsOf(value);
   }
 
   /** Whether `from` has to wait for `to`. */

@@ -1,9 +1,9 @@
 /** Compiled kernels by their text: what many programs and sizes share is compiled once. @module */
 import type { Device, Kernel, KernelParameter, KernelSignature } from "./device.ts";
 import { PRELUDE } from "./prelude.ts";
-import type { KernelStep, Step } from "./step.ts";
+import { type KernelStep, parameterTypes, type Step } from "./step.ts";
 
-/** 53 bits of FNV-1a, in hexadecimal. */
+/** A name that equal texts share: 64 bits of two chained FNV-1a. */
 function nameOf(text: string): string {
   let a = 0x811c9dc5, b = 0xcbf29ce4;
   for (let i = 0; i < text.length; i++) {
@@ -16,17 +16,13 @@ function nameOf(text: string): string {
 
 /** The kinds of the parameters of a kernel's text. */
 function parametersOf(text: string): KernelParameter[] {
-  const header = text.slice(text.indexOf("NAME(") + 5, text.indexOf(") {"));
-  return header.split(",").map((p) => p.includes("*") ? "pointer" : "integer");
+  return parameterTypes(text).map((type) => type.includes("*") ? "pointer" : "integer");
 }
 
 /** A source of several kernels, and what to find in it. */
 export function sourceOf(
   steps: readonly KernelStep[],
-): {
-  source: string;
-  signatures: KernelSignature[];
-} {
+): { source: string; signatures: KernelSignature[] } {
   const texts = new Map(steps.map((s) => [s.text, s]));
   const signatures = [...texts.values()].map(({ text, hasBarriers, sharedBytes }) => ({
     name: nameOf(text),

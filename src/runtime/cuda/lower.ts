@@ -1,7 +1,7 @@
 /** From a graph of known sizes to steps on a device, and a plan of its memory. @module */
 import type { DType } from "../../tensor/host_tensor.ts";
 import type { TypedData } from "../../graph/mod.ts";
-import type { BoundGraph, BoundNode, BoundSource, BoundValue } from "./bound_graph.ts";
+import { type BoundGraph, type BoundNode, type BoundValue, nodeOf } from "./bound_graph.ts";
 import type { MatrixPrecision, MatrixType } from "./device.ts";
 import { MEMORY_BYTES, type StorageType } from "./emitter.ts";
 import { COMBINE_THREADS, type Fold } from "./fold_kernel.ts";
@@ -9,7 +9,7 @@ import { Fusion, type Group } from "./fusion.ts";
 import type { GeneratedKernel } from "./generated_kernel.ts";
 import { planMemory } from "./memory_plan.ts";
 import { isSpecial, specialSteps } from "./special_kernels.ts";
-import { type Place, placesOf, type Step } from "./step.ts";
+import { accessesOf, type Place, placesOf, type Step } from "./step.ts";
 import { attentionBackward, attentionForward } from "./attention_kernels.ts";
 import { expandSoftmax } from "./expand_softmax.ts";
 import { fuseAttention } from "./fuse_attention.ts";
@@ -88,9 +88,7 @@ class Lowering {
       lanes: precision === "bfloat16" ? 8 : 4,
       isFast: precision !== "float32",
     });
-    for (const { name, value } of this.#values.outputs) {
-      if (!this.#outputNames.has(value.id)) this.#outputNames.set(value.id, name);
-    }
+    for (const { name, value } of this.#values.outputs) this.#outputNames.set(value.id, name);
     for (const group of this.#fusion.groups()) this.#add(group);
   }
 
@@ -251,7 +249,7 @@ class Lowering {
 
   /** A reduction of nothing. */
   #empty(value: BoundValue): void {
-    const { node: { op } } = value.source as BoundSource & { kind: "node" };
+    const { op } = nodeOf(value);
     const identity = { ReduceProd: "1", ReduceMax: "-infinity()", ReduceMin: "infinity()" }[op];
     const to = this.place(value), bytes = value.count * 4;
     if (!identity) this.steps.push({ kind: "clear", to, bytes });
@@ -273,7 +271,7 @@ class Lowering {
     const [value] = group.members;
     if (!value.count && group.kind !== "other") return;
     if (group.kind === "other") {
-      const { node } = value.source as BoundSource & { kind: "node" };
+      const node = nodeOf(value);
       if (isSpecial(node.op)) {
         const storage = (v: BoundValue): StorageType => this.#values.storageOf(baseOf(v))!;
         this.steps.push(...specialSteps(node, {
@@ -323,19 +321,20 @@ export function lower(bound: BoundGraph, options: LowerOptions): LoweredProgram 
     s.kind === "table" || s.kind === "input" && constants.has(s.name!)
   );
   const once: Step[] = [], always: Step[] = [];
-  const written = writers(steps, slots.length);
-  for (const step of steps) {
-    const { reads, writes } = accesses(step);
-    const isOnce = reads.every((s) => isConstant[s]) &&
-      writes.every((s) => slots[s].kind === "passing" && written[s] === 1);
-    if (isOnce && reads.length) {
-      once.push(step);
-      for (const s of writes) {
-        isConstant[s] = true;
-        slots[s] = { ...slots[s], kind: "kept" };
-      }
-    } else always.push(step);
-  }
+  const accesses = steps.map(accessesOf);
+  const writers = slots.map(() => 0);
+  for (const { writes } of accesses) for (const { slot } of writes) writers[slot]++;
+  steps.forEach((step, i) => {
+    const { reads, writes } = accesses[i];
+    const isOnce = reads.length > 0 && reads.every(({ slot }) => isConstant[slot]) &&
+      writes.every(({ slot }) => slots[slot].kind === "passing" && writers[slot] === 1);
+    (isOnce ? once : always).push(step);
+    if (!isOnce) return;
+    for (const { slot } of writes) {
+      isConstant[slot] = true;
+      slots[slot] = { ...slots[slot], kind: "kept" };
+    }
+  });
   const first = new Map<number, number>(), last = new Map<number, number>();
   always.forEach((step, i) => {
     for (const { slot } of placesOf(step)) {
@@ -360,30 +359,4 @@ export function lower(bound: BoundGraph, options: LowerOptions): LoweredProgram 
     outputs,
     recordedCount: graph.recordedCount,
   };
-}
-
-/** Slots that a step reads, and writes. */
-function accesses(step: Step): { reads: number[]; writes: number[] } {
-  if (step.kind === "clear") return { reads: [], writes: [step.to.slot] };
-  if (step.kind === "product") {
-    const reads = [step.a.slot, step.b.slot, ...(step.addend ? [step.addend.slot] : [])];
-    return { reads, writes: [step.c.slot] };
-  }
-  // Parameters that are written are those that are no const pointers.
-  const header = step.text.slice(0, step.text.indexOf("{")),
-    reads: number[] = [],
-    writes: number[] = [];
-  const types = header.slice(header.indexOf("NAME(") + 5).split(",");
-  step.parameters.forEach((p, i) => {
-    if (typeof p === "number") return;
-    (types[i].trim().startsWith("const") ? reads : writes).push(p.slot);
-  });
-  return { reads, writes };
-}
-
-/** How many steps write each slot. */
-function writers(steps: readonly Step[], count: number): number[] {
-  const out = Array(count).fill(0) as number[];
-  for (const step of steps) for (const s of accesses(step).writes) out[s]++;
-  return out;
 }

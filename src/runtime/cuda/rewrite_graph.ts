@@ -1,11 +1,11 @@
 /** Building a graph anew from another one, with some operations replaced. @module */
-import type { DType } from "../../tensor/host_tensor.ts";
+import { type DType, sizeOf } from "../../tensor/host_tensor.ts";
 import {
   type BoundGraph,
   type BoundNode,
   type BoundSource,
   type BoundValue,
-  countOf,
+  producerOf,
 } from "./bound_graph.ts";
 
 /** The graph that is being built. */
@@ -39,7 +39,7 @@ export class GraphBuilder {
   }
 
   #value(dtype: DType, shape: readonly number[], source: BoundSource): BoundValue {
-    return { id: this.#nextId++, dtype, shape, count: countOf(shape), source };
+    return { id: this.#nextId++, dtype, shape, count: sizeOf(shape), source };
   }
 
   /** An input that the old graph does not have. */
@@ -115,7 +115,7 @@ export function withoutDead(graph: BoundGraph): BoundGraph {
   const live = new Set<BoundNode>();
   const stack = graph.outputs.map((o) => o.value);
   for (let v = stack.pop(); v; v = stack.pop()) {
-    const node = v.source.kind === "node" ? v.source.node : undefined;
+    const node = producerOf(v);
     if (!node || live.has(node)) continue;
     live.add(node);
     stack.push(...node.inputs);

@@ -4,9 +4,10 @@
  *
  * @module
  */
-import type { BoundSource, BoundValue } from "./bound_graph.ts";
+import type { BoundValue } from "./bound_graph.ts";
 import { type Coordinate, laneText, Position } from "./coordinates.ts";
 import { Emitter, NotFusable, type Persistence, REGISTERS, type StorageType } from "./emitter.ts";
+import { reductionOf } from "./fold_kernel.ts";
 import { type GeneratedKernel, IDENTITY, kernelText, type Written } from "./generated_kernel.ts";
 
 /** What a row kernel computes. */
@@ -177,8 +178,7 @@ class RowWriter {
           } else inLanes.push(this.#guard(`write(${q} + ${laneText(address)}, ${text});`));
           continue;
         }
-        const { node } = value.source as BoundSource & { kind: "node" };
-        const kind = node.op.slice("Reduce".length), [x] = node.inputs;
+        const { op: kind, operand: x } = reductionOf(value);
         const type = value.dtype === "int32" ? "int32" : "float32";
         const name = e.fresh("s"), cType = type === "int32" ? "int" : "float";
         const text = e.read(x, this.#column(e, x));

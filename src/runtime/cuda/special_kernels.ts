@@ -1,6 +1,6 @@
 /** Operations that are more than a formula per element: order, running sums, rows added by index. @module */
+import { sizeOf } from "../../tensor/host_tensor.ts";
 import type { BoundNode } from "./bound_graph.ts";
-import { countOf } from "./bound_graph.ts";
 import { MEMORY_TYPE, type StorageType } from "./emitter.ts";
 import type { Place, Step } from "./step.ts";
 
@@ -40,7 +40,7 @@ const reading = (storage: StorageType, name: string): string =>
 
 /** Sizes before, of, and behind an axis. */
 function around(shape: readonly number[], axis: number): [number, number, number] {
-  return [countOf(shape.slice(0, axis)), shape[axis], countOf(shape.slice(axis + 1))];
+  return [sizeOf(shape.slice(0, axis)), shape[axis], sizeOf(shape.slice(axis + 1))];
 }
 
 /** Better: greater (or smaller) value, then the smaller index. */

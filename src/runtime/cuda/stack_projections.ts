@@ -5,8 +5,15 @@
  *
  * @module
  */
-import type { BoundGraph, BoundNode, BoundSource, BoundValue } from "./bound_graph.ts";
+import {
+  type BoundGraph,
+  type BoundNode,
+  type BoundValue,
+  nodeOf,
+  producerOf,
+} from "./bound_graph.ts";
 import { GraphBuilder, nextIdOf, usersOf, withoutDead } from "./rewrite_graph.ts";
+import { baseOf } from "./views.ts";
 
 /** Where weights begin, in elements of the vector that holds them all. */
 export type WeightOffsets = ReadonlyMap<string, number>;
@@ -25,13 +32,8 @@ interface Stack {
   readonly forward: readonly BoundNode[];
 }
 
-type NodeSource = BoundSource & { kind: "node" };
-
 const inputName = (v: BoundValue): string | undefined =>
   v.source.kind === "input" ? v.source.name : undefined;
-
-const producer = (v: BoundValue): BoundNode | undefined =>
-  v.source.kind === "node" ? v.source.node : undefined;
 
 const isMatMul = (node: BoundNode, transA: boolean, transB: boolean): boolean =>
   node.op === "MatMul" && Boolean(node.attributes.transA) === transA &&
@@ -81,7 +83,7 @@ function termsOf(
   users: ReadonlyMap<number, readonly BoundNode[]>,
   isTop = true,
 ): BoundValue[] {
-  const node = producer(value);
+  const node = producerOf(value);
   const isOwn = isTop || (users.get(value.id)?.length ?? 0) === 1;
   const isSum = node?.op === "Add" && isOwn &&
     node.inputs.every((x) => `${x.shape}` === `${value.shape}`);
@@ -163,7 +165,7 @@ class Stacker {
     const [, x] = node.inputs, { stack } = place;
     const nodes = stack.names.map((name) => {
       const value = this.#graph.outputs.find((o) => o.name === `grad:${name}`)?.value;
-      const made = value && producer(value);
+      const made = value && producerOf(value);
       const fits = made && isMatMul(made, true, false) && made.inputs[1].id === x.id &&
         !this.#users.has(value.id);
       return fits ? made : undefined;
@@ -196,7 +198,7 @@ class Stacker {
     if (terms.length < 2) return false;
     const groups = new Map<Stack, (BoundNode | undefined)[]>();
     for (const term of terms) {
-      const product = producer(baseOfReshapes(term));
+      const product = producerOf(baseOf(term));
       const name = product && isMatMul(product, false, false) && inputName(product.inputs[1]);
       const place = name ? this.#stackOf.get(name) : undefined;
       if (!product || !place || !this.#isPrivate(term)) continue;
@@ -212,7 +214,7 @@ class Stacker {
     const builder = this.#builder;
     // One term for each part: a product that is added twice is left once.
     const taken = new Set(whole.flatMap(([, parts]) => parts));
-    const left = terms.filter((t) => !taken.delete(producer(baseOfReshapes(t))!));
+    const left = terms.filter((t) => !taken.delete(producerOf(baseOf(t))!));
     const like = { dtype: out.dtype, shape: out.shape };
     const summands = [
       ...left.map((t) => builder.get(t)),
@@ -233,7 +235,7 @@ class Stacker {
   #isPrivate(term: BoundValue): boolean {
     for (let v = term;;) {
       if ((this.#users.get(v.id)?.length ?? 0) !== 1 || this.#outputOf.has(v.id)) return false;
-      const node = producer(v)!;
+      const node = nodeOf(v);
       if (node.op !== "Reshape") return true;
       v = node.inputs[0];
     }
@@ -265,12 +267,6 @@ class Stacker {
       .map(({ name, value }) => ({ name, value: builder.get(value) }));
     return withoutDead(builder.graph([...outputs, ...this.#newOutputs], this.#graph));
   }
-}
-
-function baseOfReshapes(value: BoundValue): BoundValue {
-  let v = value;
-  while (producer(v)?.op === "Reshape") v = (v.source as NodeSource).node.inputs[0];
-  return v;
 }
 
 /**

@@ -53,14 +53,32 @@ export interface ClearStep {
 /** One step of a lowered program. */
 export type Step = KernelStep | ProductStep | ClearStep;
 
-/** The places a step reads and writes. */
-export function placesOf(step: Step): Place[] {
+/** The types of the parameters of a kernel's text. */
+export function parameterTypes(text: string): string[] {
+  const begin = text.indexOf("NAME(") + "NAME(".length;
+  return text.slice(begin, text.indexOf(") {", begin)).split(",").map((type) => type.trim());
+}
+
+/** The places a step reads, and those it writes. */
+export function accessesOf(step: Step): { reads: Place[]; writes: Place[] } {
   switch (step.kind) {
-    case "kernel":
-      return step.parameters.filter((p): p is Place => typeof p !== "number");
-    case "product":
-      return [step.a, step.b, step.c, ...(step.addend ? [step.addend] : [])];
     case "clear":
-      return [step.to];
+      return { reads: [], writes: [step.to] };
+    case "product":
+      return { reads: [step.a, step.b, ...(step.addend ? [step.addend] : [])], writes: [step.c] };
+    case "kernel": {
+      // What is written is no pointer to a constant.
+      const types = parameterTypes(step.text), reads: Place[] = [], writes: Place[] = [];
+      step.parameters.forEach((p, i) => {
+        if (typeof p !== "number") (types[i].startsWith("const") ? reads : writes).push(p);
+      });
+      return { reads, writes };
+    }
   }
+}
+
+/** The places a step uses. */
+export function placesOf(step: Step): Place[] {
+  const { reads, writes } = accessesOf(step);
+  return [...reads, ...writes];
 }

@@ -1,9 +1,11 @@
 /** Which values of a graph lie in memory, in which form, and what each is computed from. @module */
+import { sizeOf } from "../../tensor/host_tensor.ts";
 import type { AddendView, HeadView } from "./attention_kernels.ts";
 import type { MatrixPrecision } from "./device.ts";
-import type { BoundGraph, BoundNode, BoundSource, BoundValue } from "./bound_graph.ts";
+import { type BoundGraph, type BoundNode, type BoundValue, producerOf } from "./bound_graph.ts";
 import type { StorageType } from "./emitter.ts";
 import { isElementwise, isSlow } from "./expressions.ts";
+import { nextIdOf } from "./rewrite_graph.ts";
 import { isSpecial } from "./special_kernels.ts";
 import { baseOf, type Operand, operandOf, viewOf } from "./views.ts";
 
@@ -17,15 +19,16 @@ export interface ProductOperands {
 /** Elements below which a value is kept in float32 whatever the precision: it costs nothing. */
 const SMALL = 4096;
 
-const nodeOf = (v: BoundValue): BoundNode | undefined =>
-  v.source.kind === "node" ? v.source.node : undefined;
+/** More loads than this in one formula are cut. */
+const MOST_LOADS = 12;
 
 /** Whether a value is the result of a reduction. */
-export const isReduction = (v: BoundValue): boolean => nodeOf(v)?.op.startsWith("Reduce") ?? false;
+export const isReduction = (v: BoundValue): boolean =>
+  producerOf(v)?.op.startsWith("Reduce") ?? false;
 
 /** Whether the axes of a reduction are the last ones. */
 export function isRowReduction(v: BoundValue): boolean {
-  const node = nodeOf(v);
+  const node = producerOf(v);
   if (!node || !isReduction(v)) return false;
   const axes = node.attributes.axes as readonly number[], { shape } = node.inputs[0];
   const first = Math.min(...axes);
@@ -79,14 +82,10 @@ export class StoredValues {
   ) {
     this.#precision = precision;
     this.#halves = halves;
-    this.#nextId = 1 + Math.max(
-      0,
-      ...graph.nodes.flatMap((n) => [...n.inputs, ...n.outputs].map((v) => v.id)),
-      ...graph.outputs.map((o) => o.value.id),
-    );
+    this.#nextId = nextIdOf(graph);
     const given = new Set<number>();
     this.outputs = graph.outputs.map(({ name, value }) => {
-      const base = baseOf(value), node = nodeOf(base);
+      const base = baseOf(value), node = producerOf(base);
       // Each output has memory of its own, and is float32 there if it is no integer.
       const isOwn = node && !given.has(base.id) && node.op !== "AttentionGradient";
       given.add(base.id);
@@ -117,7 +116,7 @@ export class StoredValues {
       graph.nodes.filter(isAttention).map((n) => [n, this.#attention(n)]),
     );
     // In the order of recording; copies for products come where their sources are.
-    const orderOf = (v: BoundValue): number => nodeOf(v)?.order ?? -1;
+    const orderOf = (v: BoundValue): number => producerOf(v)?.order ?? -1;
     this.#inOrder.sort((a, b) => orderOf(a) - orderOf(b) || a.id - b.id);
   }
 
@@ -142,7 +141,7 @@ export class StoredValues {
     /** Stored values and slow operations behind a value that is not stored. */
     const costs = new Map<number, { loads: Set<BoundValue>; isSlow: boolean }>();
     const costOf = (v: BoundValue): { loads: Set<BoundValue>; isSlow: boolean } => {
-      const base = baseOf(v), node = nodeOf(base);
+      const base = baseOf(v), node = producerOf(base);
       if (base.source.kind === "mask") return { loads: new Set(), isSlow: true };
       if (!node) {
         const isLoad = base.source.kind === "input" || base.source.kind === "table";
@@ -183,20 +182,20 @@ export class StoredValues {
     for (const node of graph.nodes.toReversed()) {
       const feeds = node.op === "MatMul" || isAttention(node) ||
         node.outputs.some((v) => this.#feeds.has(v.id));
-      if (feeds) { for (const v of node.inputs) this.#feeds.add(v.id); }
+      if (!feeds) continue;
+      for (const v of node.inputs) this.#feeds.add(v.id);
     }
   }
 
   #result(op: string, x: BoundValue, shape: readonly number[]): BoundValue {
     const outputs: BoundValue[] = [];
-    const order = nodeOf(x)?.order ?? -1;
+    const order = producerOf(x)?.order ?? -1;
     const node: BoundNode = { order, op, inputs: [x], outputs, attributes: {} };
-    const count = shape.reduce((a, b) => a * b, 1);
     outputs.push({
       id: this.#nextId++,
       dtype: x.dtype,
       shape,
-      count,
+      count: sizeOf(shape),
       source: { kind: "node", node, index: 0 },
     });
     return outputs[0];
@@ -205,29 +204,21 @@ export class StoredValues {
   /** A copy in bfloat16 of what is stored otherwise. */
   #inBfloat16(base: BoundValue): BoundValue {
     if (this.storageOf(base) === "bfloat16") return base;
-    let copy = this.#copies.get(base.id);
-    if (!copy && base.source.kind === "input" && this.#halves.has(base.source.name)) {
-      const name = halfName(base.source.name);
-      copy = { ...base, id: this.#nextId++, source: { kind: "input", name } };
-      this.#copies.set(base.id, copy);
-      this.#copies.set(copy.id, copy);
-    }
-    if (!copy) {
-      copy = this.#result("Identity", base, base.shape);
-      this.#copies.set(base.id, copy);
-      this.#copies.set(copy.id, copy);
-      this.#keep(copy);
-    }
+    const known = this.#copies.get(base.id);
+    if (known) return known;
+    const { source } = base;
+    const copy: BoundValue = source.kind === "input" && this.#halves.has(source.name)
+      ? { ...base, id: this.#nextId++, source: { kind: "input", name: halfName(source.name) } }
+      : this.#result("Identity", base, base.shape);
+    this.#copies.set(base.id, copy);
+    this.#copies.set(copy.id, copy);
+    this.#keep(copy);
     return copy;
   }
 
   #operand(x: BoundValue, batch: readonly number[]): Operand {
-    const view = viewOf(x, (v) => this.#roots.has(baseOf(v).id) && baseOf(v) === v);
-    let operand = view && operandOf(view, x.shape, batch);
-    if (!operand) {
-      const own = viewOf(x, () => true);
-      operand = operandOf(own, x.shape, batch);
-    }
+    let operand = operandOf(viewOf(x, this.isRoot), x.shape, batch) ??
+      operandOf(viewOf(x, () => true), x.shape, batch);
     if (!operand) {
       // Broadcast in a way that no stride says.
       const full = this.#result("Expand", x, [...batch, ...x.shape.slice(-2)]);
@@ -241,8 +232,7 @@ export class StoredValues {
 
   /** Tensors by heads, read where they lie if that is possible. */
   #byHeads(x: BoundValue): AttentionOperands["heads"][number] {
-    const isStored = (v: BoundValue): boolean => this.#roots.has(v.id);
-    let { base, strides, offset } = viewOf(x, isStored);
+    let { base, strides, offset } = viewOf(x, this.isRoot);
     const numbers = [...strides.slice(0, 3), offset];
     if (strides[3] !== 1 || numbers.some((n) => n % HEAD_ALIGNMENT !== 0)) {
       ({ base, strides, offset } = viewOf(x, () => true));
@@ -254,8 +244,7 @@ export class StoredValues {
 
   #addend(x: BoundValue, full: readonly number[]): AttentionOperands["addends"][number] {
     const missing = full.length - x.shape.length;
-    const isStored = (v: BoundValue): boolean => this.#roots.has(v.id);
-    let { base, strides, offset } = viewOf(x, isStored);
+    let { base, strides, offset } = viewOf(x, this.isRoot);
     const isPlain = baseOf(base).source.kind !== "uniform" &&
       (x.shape.at(-1) === 1 || strides.at(-1) === 1);
     if (!isPlain) {
@@ -264,19 +253,18 @@ export class StoredValues {
     }
     this.#keep(base);
     base = baseOf(base);
-    if (x.count < full.reduce((a, b) => a * b)) this.#inFloat32.add(base.id);
+    if (x.count < sizeOf(full)) this.#inFloat32.add(base.id);
     const [batch, head, query, key] = full.map((size, i) =>
       i < missing || x.shape[i - missing] !== size || size === 1 ? 0 : strides[i - missing]
     );
     return { base, view: { storage: "float32", batch, head, query, key, offset } };
   }
 
-  #attention({ op, inputs, outputs }: BoundNode): AttentionOperands {
+  #attention({ op, inputs }: BoundNode): AttentionOperands {
     const [query, key, value] = inputs, isGradient = op === "AttentionGradient";
     const heads = isGradient ? [query, key, value, inputs[3], inputs[5]] : [query, key, value];
     const full = [...query.shape.slice(0, 3), key.shape[2]];
     const addends = inputs.slice(isGradient ? 6 : 3).map((x) => this.#addend(x, full));
-    for (const v of outputs) this.#keep(v);
     return {
       heads: heads.map((x) => this.#byHeads(x)),
       stats: isGradient ? inputs[4] : undefined,
@@ -315,9 +303,7 @@ export class StoredValues {
   }
 
   /** Whether a value is computed once and kept. */
-  isRoot(value: BoundValue): boolean {
-    return this.#roots.has(value.id);
-  }
+  isRoot = (value: BoundValue): boolean => this.#roots.has(value.id);
 
   /** How a value lies in memory; undefined if it does not. */
   storageOf = (value: BoundValue): StorageType | undefined => {
@@ -325,14 +311,14 @@ export class StoredValues {
     if (source.kind === "input" || source.kind === "table") {
       return this.#copies.get(id) === value ? "bfloat16" : dtype;
     }
-    if (!this.#roots.has(id)) return undefined;
+    if (!this.isRoot(value)) return undefined;
     if (dtype !== "float32" || this.#precision !== "bfloat16") return dtype;
     if (this.#copies.get(id) === value) return "bfloat16";
-    const node = nodeOf(value);
+    const node = producerOf(value);
     if (node && isAttention(node)) {
       return node.op === "Attention" && node.outputs[1] === value ? "float32" : "bfloat16";
     }
-    const isLarge = value.count > SMALL || nodeOf(value)?.op === "MatMul";
+    const isLarge = value.count > SMALL || node?.op === "MatMul";
     return isLarge && this.#feeds.has(id) && !this.#inFloat32.has(id) ? "bfloat16" : "float32";
   };
 
@@ -344,18 +330,14 @@ export class StoredValues {
     const visit = (v: BoundValue, isTop: boolean): void => {
       if (seen.has(v.id)) return;
       seen.add(v.id);
-      const { source } = v as { source: BoundSource };
       if (!isTop && this.storageOf(v)) {
         found.add(v);
         return;
       }
-      if (source.kind === "node") { for (const x of source.node.inputs) visit(x, false); }
+      for (const x of producerOf(v)?.inputs ?? []) visit(x, false);
     };
     visit(value, true);
     this.#reads.set(value.id, found);
     return found;
   };
 }
-
-/** More loads than this in one formula are cut. */
-const MOST_LOADS = 12;

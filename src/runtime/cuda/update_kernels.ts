@@ -18,6 +18,15 @@ export const NORM_BLOCKS = 1024;
  */
 export const STRETCH_NUMBERS = 8;
 
+/** Σ of a block's `s`, in `parts[0]`. */
+const BLOCK_SUM = `  parts[threadIdx.x] = s;
+  __syncthreads();
+  for (int d = 128; d > 0; d /= 2) {
+    if (threadIdx.x < d) parts[threadIdx.x] += parts[threadIdx.x + d];
+    __syncthreads();
+  }
+`;
+
 /** Σ g² of each block's share, in float64: what the host's own optimiser does. */
 export const NORM_PARTS: UpdateKernel = {
   threads: 256,
@@ -32,13 +41,7 @@ const float* __restrict__ p0, double* __restrict__ q0, long long n) {
 #pragma unroll
     for (int k = 0; k < 4; k++) s += (double)x[k] * (double)x[k];
   }
-  parts[threadIdx.x] = s;
-  __syncthreads();
-  for (int d = 128; d > 0; d /= 2) {
-    if (threadIdx.x < d) parts[threadIdx.x] += parts[threadIdx.x + d];
-    __syncthreads();
-  }
-  if (threadIdx.x == 0) q0[blockIdx.x] = parts[0];
+${BLOCK_SUM}  if (threadIdx.x == 0) q0[blockIdx.x] = parts[0];
 }`,
 };
 
@@ -54,13 +57,7 @@ const double* __restrict__ p0, const float* __restrict__ p1, float* __restrict__
   __shared__ double parts[256];
   double s = 0.0;
   for (int i = threadIdx.x; i < n; i += 256) s += p0[i];
-  parts[threadIdx.x] = s;
-  __syncthreads();
-  for (int d = 128; d > 0; d /= 2) {
-    if (threadIdx.x < d) parts[threadIdx.x] += parts[threadIdx.x + d];
-    __syncthreads();
-  }
-  if (threadIdx.x == 0) {
+${BLOCK_SUM}  if (threadIdx.x == 0) {
     const double scale = (double)p1[0], limit = (double)p1[1];
     const double norm = sqrt(parts[0]) * (scale < 0.0 ? -scale : scale);
     const double factor = limit > 0.0 ? limit / (norm + 1e-6) : 1.0;
@@ -83,6 +80,34 @@ const ADAMW_FORMULA = `  const float rest1 = p1[0], beta2 = p1[1], rest2 = p1[2]
   }
 `;
 
+/** A kernel whose threads have four neighbours each, the first of them at `i`. */
+const byFours = (parameters: string, body: string): UpdateKernel => ({
+  threads: 256,
+  hasBarriers: false,
+  text: `extern "C" __global__ void __launch_bounds__(256) NAME(
+${parameters}, long long n) {
+  const long long i = ((long long)blockIdx.x * 256 + threadIdx.x) * 4;
+  if (i >= n) return;
+${body}}`,
+});
+
+/** AdamW on the parameters at `at` by the gradients at i. */
+const adamwAt = (at: string): string =>
+  `  float g[4], p[4], m[4], v[4];
+  readPack<4>(g, p0 + i);
+  readPack<4>(p, q0 + ${at});
+  readPack<4>(m, q1 + ${at});
+  readPack<4>(v, q2 + ${at});
+${ADAMW_FORMULA}  writePack<4>(q0 + ${at}, p);
+  writePack<4>(q1 + ${at}, m);
+  writePack<4>(q2 + ${at}, v);
+`;
+
+/** Ends a thread where the gradients are not finite. */
+const UNLESS_REFUSED = `  const float scale = p2[1];
+  if (scale != scale) return;
+`;
+
 /**
  * AdamW on a stretch of equal treatment, in the order of operations of the host's kernel; with it the
  * copy in bfloat16 for matrix products and the moving average, where there are any. p1: the numbers of
@@ -91,109 +116,63 @@ const ADAMW_FORMULA = `  const float rest1 = p1[0], beta2 = p1[1], rest2 = p1[2]
 export function adamwKernel(
   { hasHalf, hasAverage }: { hasHalf: boolean; hasAverage: boolean },
 ): UpdateKernel {
-  const outputs = [
+  const parameters = [
+    "const float* __restrict__ p0",
+    "const float* __restrict__ p1",
+    "const float* __restrict__ p2",
     "float* __restrict__ q0",
     "float* __restrict__ q1",
     "float* __restrict__ q2",
     ...(hasHalf ? ["Bf16* __restrict__ q3"] : []),
     ...(hasAverage ? ["float* __restrict__ q4"] : []),
   ];
-  return {
-    threads: 256,
-    hasBarriers: false,
-    text: `extern "C" __global__ void __launch_bounds__(256) NAME(
-const float* __restrict__ p0, const float* __restrict__ p1, const float* __restrict__ p2, ${
-      outputs.join(", ")
-    }, long long n) {
-  const long long i = ((long long)blockIdx.x * 256 + threadIdx.x) * 4;
-  if (i >= n) return;
-  const float scale = p2[1];
-  if (scale != scale) return;
-  float g[4], p[4], m[4], v[4];
-  readPack<4>(g, p0 + i);
-  readPack<4>(p, q0 + i);
-  readPack<4>(m, q1 + i);
-  readPack<4>(v, q2 + i);
-${ADAMW_FORMULA}  writePack<4>(q0 + i, p);
-  writePack<4>(q1 + i, m);
-  writePack<4>(q2 + i, v);
-${hasHalf ? "  writePack<4>(q3 + i, p);\n" : ""}${
-      hasAverage
-        ? `  float a[4];
+  const half = hasHalf ? "  writePack<4>(q3 + i, p);\n" : "";
+  const average = hasAverage
+    ? `  float a[4];
   readPack<4>(a, q4 + i);
 #pragma unroll
   for (int k = 0; k < 4; k++) a[k] = a[k] + p1[7] * (p[k] - a[k]);
   writePack<4>(q4 + i, a);
 `
-        : ""
-    }}`,
-  };
+    : "";
+  return byFours(parameters.join(", "), UNLESS_REFUSED + adamwAt("i") + half + average);
 }
 
 /** Rows of a matrix one after the other, q0[u] = p0[p1[u]]. */
-export const GATHER_ROWS: UpdateKernel = {
-  threads: 256,
-  hasBarriers: false,
-  text: `extern "C" __global__ void __launch_bounds__(256) NAME(
-const float* __restrict__ p0, const int* __restrict__ p1, float* __restrict__ q0, long long width, long long n) {
-  const long long i = ((long long)blockIdx.x * 256 + threadIdx.x) * 4;
-  if (i >= n) return;
-  float x[4];
+export const GATHER_ROWS: UpdateKernel = byFours(
+  "const float* __restrict__ p0, const int* __restrict__ p1, float* __restrict__ q0, long long width",
+  `  float x[4];
   readPack<4>(x, p0 + (long long)p1[i / width] * width + i % width);
   writePack<4>(q0 + i, x);
-}`,
-};
+`,
+);
 
 /** {@linkcode adamwKernel} on rows of matrices; their gradients stand one after the other. */
-export const ADAMW_ROWS: UpdateKernel = {
-  threads: 256,
-  hasBarriers: false,
-  text: `extern "C" __global__ void __launch_bounds__(256) NAME(
-const float* __restrict__ p0, const float* __restrict__ p1, const float* __restrict__ p2, const int* __restrict__ p3,
-float* __restrict__ q0, float* __restrict__ q1, float* __restrict__ q2, long long width, long long n) {
-  const long long i = ((long long)blockIdx.x * 256 + threadIdx.x) * 4;
-  if (i >= n) return;
-  const float scale = p2[1];
-  if (scale != scale) return;
-  const long long at = (long long)p3[i / width] * width + i % width;
-  float g[4], p[4], m[4], v[4];
-  readPack<4>(g, p0 + i);
-  readPack<4>(p, q0 + at);
-  readPack<4>(m, q1 + at);
-  readPack<4>(v, q2 + at);
-${ADAMW_FORMULA}  writePack<4>(q0 + at, p);
-  writePack<4>(q1 + at, m);
-  writePack<4>(q2 + at, v);
-}`,
-};
+export const ADAMW_ROWS: UpdateKernel = byFours(
+  "const float* __restrict__ p0, const float* __restrict__ p1, const float* __restrict__ p2, " +
+    "const int* __restrict__ p3, float* __restrict__ q0, float* __restrict__ q1, " +
+    "float* __restrict__ q2, long long width",
+  `${UNLESS_REFUSED}  const long long at = (long long)p3[i / width] * width + i % width;
+${adamwAt("at")}`,
+);
 
 /** q0 += p0. */
-export const ADD: UpdateKernel = {
-  threads: 256,
-  hasBarriers: false,
-  text: `extern "C" __global__ void __launch_bounds__(256) NAME(
-const float* __restrict__ p0, float* __restrict__ q0, long long n) {
-  const long long i = ((long long)blockIdx.x * 256 + threadIdx.x) * 4;
-  if (i >= n) return;
-  float x[4], y[4];
+export const ADD: UpdateKernel = byFours(
+  "const float* __restrict__ p0, float* __restrict__ q0",
+  `  float x[4], y[4];
   readPack<4>(x, p0 + i);
   readPack<4>(y, q0 + i);
 #pragma unroll
   for (int k = 0; k < 4; k++) y[k] += x[k];
   writePack<4>(q0 + i, y);
-}`,
-};
+`,
+);
 
 /** q0 = p0 in bfloat16. */
-export const TO_HALF: UpdateKernel = {
-  threads: 256,
-  hasBarriers: false,
-  text: `extern "C" __global__ void __launch_bounds__(256) NAME(
-const float* __restrict__ p0, Bf16* __restrict__ q0, long long n) {
-  const long long i = ((long long)blockIdx.x * 256 + threadIdx.x) * 4;
-  if (i >= n) return;
-  float x[4];
+export const TO_HALF: UpdateKernel = byFours(
+  "const float* __restrict__ p0, Bf16* __restrict__ q0",
+  `  float x[4];
   readPack<4>(x, p0 + i);
   writePack<4>(q0 + i, x);
-}`,
-};
+`,
+);

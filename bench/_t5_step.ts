@@ -1,6 +1,12 @@
 /** The training step that is timed: T5 in two sizes, on a batch of made-up ids. @module */
-import type { Program } from "../src/graph/mod.ts";
-import { parseT5Config, type T5Config, t5Loss, t5ParamSpecs } from "../src/model/mod.ts";
+import { parameterInputs, type Program } from "../src/graph/mod.ts";
+import {
+  parseT5Config,
+  type T5Config,
+  t5Loss,
+  type T5Options,
+  t5ParamSpecs,
+} from "../src/model/mod.ts";
 import { adamw } from "../src/optim/mod.ts";
 import { type HostTensors, ParameterStore } from "../src/runtime/mod.ts";
 import { named, namedInts } from "../src/tensor/axes.ts";
@@ -30,6 +36,26 @@ export interface T5Step {
   batch: HostTensors;
 }
 
+/** The loss of a T5 by its parameters and a batch of ids. */
+export function t5LossProgram(config: T5Config, options: T5Options): Program {
+  return {
+    name: "t5_loss",
+    inputs: {
+      ...parameterInputs(t5ParamSpecs(config)),
+      inputIds: { dtype: "int32", shape: ["B", "S"] },
+      isToken: { dtype: "float32", shape: ["B", "S"] },
+      labels: { dtype: "int32", shape: ["B", "T"] },
+    },
+    run: (x) => ({
+      loss: t5Loss(x, config, {
+        inputIds: namedInts(x.inputIds, "B S", {}),
+        isToken: named(x.isToken, "B S", {}),
+        labels: namedInts(x.labels, "B T", {}),
+      }, options),
+    }),
+  };
+}
+
 /**
  * The step of that name: `small`, `t5-small` or `t5-base`.
  *
@@ -50,24 +76,7 @@ export function t5Step(
   const [B, S, T] = sizes ?? choice.sizes;
 
   const specs = t5ParamSpecs(config);
-  const program: Program = {
-    name: "t5_loss",
-    inputs: {
-      ...Object.fromEntries(
-        Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
-      ),
-      inputIds: { dtype: "int32", shape: ["B", "S"] },
-      isToken: { dtype: "float32", shape: ["B", "S"] },
-      labels: { dtype: "int32", shape: ["B", "T"] },
-    },
-    run: (x) => ({
-      loss: t5Loss(x, config, {
-        inputIds: namedInts(x.inputIds, "B S", {}),
-        isToken: named(x.isToken, "B S", {}),
-        labels: namedInts(x.labels, "B T", {}),
-      }, { hasShortTargets }),
-    }),
-  };
+  const program = t5LossProgram(config, { hasShortTargets });
 
   const store = new ParameterStore(specs, { rule: adamw({ weightDecay: 0.01 }) });
   if (isQuick) {

@@ -11,20 +11,22 @@ import {
   type Finding,
 } from "./doctor_checks.ts";
 import { checkExecutors, checkProviders } from "./doctor_executors.ts";
-import { checkGpu } from "./doctor_gpu.ts";
+import { gpuFindings } from "./doctor_gpu.ts";
 import { type Styles, stylesFor } from "./io.ts";
 
 /** All findings, in the order in which they are shown. */
 async function examine(): Promise<Finding[]> {
+  const { cudaFacts } = await import("../runtime/cuda/cuda_facts.ts");
+  const facts = cudaFacts();
   return [
     checkDeno(),
     await checkCpu(),
     checkMemory(),
     checkWasm(),
     await checkSqlite(),
-    ...await checkExecutors(),
+    ...await checkExecutors(Array.isArray(facts.devices) && facts.devices.length > 0),
     ...await checkProviders(),
-    ...await checkGpu(),
+    ...gpuFindings(facts),
     checkDisk(),
     await checkJupyter(),
   ];

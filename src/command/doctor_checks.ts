@@ -18,7 +18,8 @@ export interface Finding {
 }
 
 const GIB = 2 ** 30;
-const gib = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GiB`;
+/** Bytes in words. */
+export const gib = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GiB`;
 
 async function readText(path: string): Promise<string> {
   return await Deno.readTextFile(path).catch(() => "");

@@ -31,21 +31,18 @@ const uses = {
   "tfjs-node-gpu": "eager computing by the published package for CUDA 11.2",
 };
 
-/** The executors of this machine: cuda only where there is a GPU, about which `checkGpu` tells. */
-async function usesHere(): Promise<Readonly<Record<string, string>>> {
-  const { cudaFacts } = await import("../runtime/cuda/cuda_facts.ts");
-  const { devices } = cudaFacts();
-  const hasGpu = !(devices instanceof Error) && devices.length > 0;
-  return hasGpu ? { ...uses, cuda: "training and serving on a GPU" } : uses;
-}
-
 const reasonOf = (error: unknown): string =>
   error instanceof SetupError ? error.reason : (error as Error).message;
 
-/** Run a small program on every executor. */
-export async function checkExecutors(): Promise<Finding[]> {
+/**
+ * Run a small program on every executor.
+ *
+ * @param hasGpu Whether there is an NVIDIA GPU; without one, cuda is not tried
+ */
+export async function checkExecutors(hasGpu: boolean): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const [name, use] of Object.entries(await usesHere())) {
+  const here = hasGpu ? { ...uses, cuda: "training and serving on a GPU" } : uses;
+  for (const [name, use] of Object.entries(here)) {
     const isNeeded = name === "onnx";
     try {
       const { cudaExecutor, eagerExecutor, onnxExecutor, workerExecutor } = await import(

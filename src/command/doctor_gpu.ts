@@ -1,8 +1,6 @@
 /** Is there an NVIDIA GPU, and all that the executor cuda needs? @module */
 import type { CudaFacts, LibraryFacts } from "../runtime/cuda/cuda_facts.ts";
-import type { Finding } from "./doctor_checks.ts";
-
-const GIB = 2 ** 30;
+import { type Finding, gib } from "./doctor_checks.ts";
 
 /** What went wrong in one line, and the remedy if the message ends with one. */
 function told({ message }: Error): Pick<Finding, "detail" | "remedy"> {
@@ -54,17 +52,11 @@ export function gpuFindings(facts: CudaFacts): Finding[] {
     return [{ name, status: "missing", detail: `none; ${about}`, remedy, isNeeded }];
   }
   const list = devices.map((d) =>
-    `${d.name}, ${(d.memory / GIB).toFixed(1)} GiB, compute capability ${d.capability.join(".")}`
+    `${d.name}, ${gib(d.memory)}, compute capability ${d.capability.join(".")}`
   );
   return [
     { name, status: "ok", detail: [...list, about].join("; "), isNeeded },
     libraryFinding("NVRTC", nvrtc),
     libraryFinding("cuBLASLt", cublasLt),
   ];
-}
-
-/** Look for them on this machine. */
-export async function checkGpu(): Promise<Finding[]> {
-  const { cudaFacts } = await import("../runtime/cuda/cuda_facts.ts");
-  return gpuFindings(cudaFacts());
 }

@@ -4,6 +4,7 @@ import { join } from "@std/path";
 import * as tf from "@tensorflow/tfjs-core";
 import { KernelError, SetupError } from "../errors.ts";
 import { fingerprint, quieten, type TensorflowDevice } from "./tensorflow_library.ts";
+import { userCacheFolder } from "./user_cache.ts";
 
 /** Name under which tfjs knows the backend of both packages. */
 export const TENSORFLOW = "tensorflow";
@@ -44,9 +45,8 @@ const REMEDY =
  * @throws {SetupError} If neither is known
  */
 export function setupRoot(): string {
-  const xdg = Deno.env.get("XDG_CACHE_HOME"), home = Deno.env.get("HOME");
-  const cache = xdg || (home && join(home, ".cache"));
-  if (cache) return join(cache, "deeprag", "tfjs-node");
+  const folder = userCacheFolder("tfjs-node");
+  if (folder) return folder;
   throw new SetupError(
     "addon",
     {

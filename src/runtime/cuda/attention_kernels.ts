@@ -129,8 +129,22 @@ const acrossRow = (name: string, op: string): string =>
     }
 `;
 
-const addendParameters = (addends: readonly AddendView[]): string[] =>
-  addends.map((a, i) => `const ${MEMORY_TYPE[a.storage]}* __restrict__ addend${i}`);
+/** What forward and backward kernels read first. */
+function commonReads(
+  { query, key, value, addends }: Pick<AttentionTensors, "query" | "key" | "value" | "addends">,
+): { parameters: string[]; values: Place[] } {
+  return {
+    parameters: [
+      "const Bf16* __restrict__ query",
+      "const Bf16* __restrict__ key",
+      "const Bf16* __restrict__ value",
+      ...addends.map(({ view }, i) =>
+        `const ${MEMORY_TYPE[view.storage]}* __restrict__ addend${i}`
+      ),
+    ],
+    values: [query, key, value, ...addends].map((t) => t.place),
+  };
+}
 
 /** Bytes that stay within what every kernel may have without asking for more. */
 const STATIC_BYTES = 48 << 10;
@@ -208,6 +222,7 @@ export interface AttentionTensors {
 export function attentionForward(sizes: AttentionSizes, tensors: AttentionTensors): Step {
   const { queries, keys, width, heads } = sizes;
   const { query, key, value, out, stats } = tensors;
+  const reads = commonReads(tensors);
   const addends = tensors.addends.map((a) => a.view);
   const warps = Math.min(4, tiles(queries)), threads = 32 * warps;
   const stride = width + PADDING, rows = 16 * tiles(keys);
@@ -219,21 +234,11 @@ export function attentionForward(sizes: AttentionSizes, tensors: AttentionTensor
     threads,
     sharedBytes: 2 * rows * stride * 2,
     parameters: [
-      "const Bf16* __restrict__ query",
-      "const Bf16* __restrict__ key",
-      "const Bf16* __restrict__ value",
-      ...addendParameters(addends),
+      ...reads.parameters,
       "Bf16* __restrict__ out",
       "float* __restrict__ stats",
     ],
-    values: [
-      query.place,
-      key.place,
-      value.place,
-      ...tensors.addends.map((a) => a.place),
-      out.place,
-      stats,
-    ],
+    values: [...reads.values, out.place, stats],
     body: `  Bf16* const sharedK = shared;
   Bf16* const sharedV = shared + ${rows * stride};
 ${fill("sharedK", "key", { ...loading, view: key.view })}${
@@ -346,11 +351,9 @@ export function attentionBackward(
       *reinterpret_cast<unsigned*>(sharedX + (q + g + 8) * ${wide} + 8 * j + 2 * t) = packTwo(s[j][2], s[j][3]);
     }
 `;
+  const reads = commonReads(tensors);
   const parameters = [
-    "const Bf16* __restrict__ query",
-    "const Bf16* __restrict__ key",
-    "const Bf16* __restrict__ value",
-    ...addendParameters(addends),
+    ...reads.parameters,
     "const Bf16* __restrict__ out",
     "const float* __restrict__ stats",
     "const Bf16* __restrict__ outGradient",
@@ -368,10 +371,7 @@ export function attentionBackward(
     sharedBytes: 2 * buffers.reduce((x, y) => x + y, 0),
     parameters,
     values: [
-      query.place,
-      key.place,
-      value.place,
-      ...tensors.addends.map((a) => a.place),
+      ...reads.values,
       out.place,
       tensors.stats,
       outGradient.place,

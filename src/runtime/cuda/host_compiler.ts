@@ -1,6 +1,7 @@
 /** Builds C++ for this processor, and remembers what it built. @module */
 import { join } from "@std/path";
 import { DeviceError } from "../../errors.ts";
+import { userCacheFolder } from "../user_cache.ts";
 
 const FLAGS = [
   "-std=c++17",
@@ -83,15 +84,7 @@ export async function findHostCompiler(command = "g++"): Promise<HostCompiler> {
 /** Where libraries are kept from one process to the next. */
 async function cacheFolder(): Promise<string> {
   const own = Deno.env.get("DEEPRAG_CACHE");
-  const xdg = Deno.env.get("XDG_CACHE_HOME");
-  const home = Deno.env.get("HOME");
-  const folder = own
-    ? join(own, "host")
-    : xdg
-    ? join(xdg, "deeprag", "host")
-    : home
-    ? join(home, ".cache", "deeprag", "host")
-    : undefined;
+  const folder = own ? join(own, "host") : userCacheFolder("host");
   try {
     if (folder) {
       await Deno.mkdir(folder, { recursive: true });

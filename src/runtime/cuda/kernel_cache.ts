@@ -1,6 +1,7 @@
 /** Compiled kernels on disk: compiling takes seconds, reading them a millisecond. @module */
 import { join } from "@std/path";
 import { makeFolder, writeAtomically } from "../../data/atomic_write.ts";
+import { type Environment, userCacheFolder } from "../user_cache.ts";
 
 /** What a compiled kernel depends on. */
 export interface KernelKey {
@@ -37,14 +38,9 @@ const LIMIT_BYTES = 512 << 20;
  * `~/.cache/deeprag/kernels`; undefined if there is no home.
  */
 export function kernelCacheFolder(
-  environment: (name: string) => string | undefined = (name) => Deno.env.get(name),
+  environment: Environment = (name) => Deno.env.get(name),
 ): string | undefined {
-  const own = environment("DEEPRAG_CACHE");
-  if (own) return own;
-  const caches = environment("XDG_CACHE_HOME");
-  if (caches) return join(caches, "deeprag", "kernels");
-  const home = environment("HOME") || environment("USERPROFILE");
-  return home ? join(home, ".cache", "deeprag", "kernels") : undefined;
+  return environment("DEEPRAG_CACHE") || userCacheFolder("kernels", environment);
 }
 
 /**

@@ -2,7 +2,8 @@
 import { assert } from "@std/assert";
 import { DeviceError } from "../../../../src/errors.ts";
 import { type Program, record, type Sizes, withGradients } from "../../../../src/graph/mod.ts";
-import { parseT5Config, t5Loss, t5ParamSpecs } from "../../../../src/model/mod.ts";
+import { t5LossProgram } from "../../../../bench/_t5_step.ts";
+import { parseT5Config, t5ParamSpecs } from "../../../../src/model/mod.ts";
 import { bindGraph } from "../../../../src/runtime/cuda/bound_graph.ts";
 import type { MatrixPrecision } from "../../../../src/runtime/cuda/device.ts";
 import { sourceOf } from "../../../../src/runtime/cuda/kernel_library.ts";
@@ -11,7 +12,6 @@ import type { WeightOffsets } from "../../../../src/runtime/cuda/stack_projectio
 import { Nvrtc } from "../../../../src/runtime/cuda/nvrtc.ts";
 import type { KernelStep, Step } from "../../../../src/runtime/cuda/step.ts";
 import { ParameterStore } from "../../../../src/runtime/mod.ts";
-import { named, namedInts } from "../../../../src/tensor/axes.ts";
 import { kernelCases, programOf, SIZES } from "../../graph/kernel_cases.ts";
 import { streamOf } from "./_compare.ts";
 import { randomProgram } from "./_random_program.ts";
@@ -63,24 +63,7 @@ function t5(): { program: Program; offsets: WeightOffsets } {
     feed_forward_proj: "gated-gelu",
   });
   const specs = t5ParamSpecs(config);
-  const program: Program = {
-    name: "t5",
-    inputs: {
-      ...Object.fromEntries(
-        Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "float32", shape }]),
-      ),
-      inputIds: { dtype: "int32", shape: ["B", "S"] },
-      isToken: { dtype: "float32", shape: ["B", "S"] },
-      labels: { dtype: "int32", shape: ["B", "T"] },
-    },
-    run: (x) => ({
-      loss: t5Loss(x, config, {
-        inputIds: namedInts(x.inputIds, "B S", {}),
-        isToken: named(x.isToken, "B S", {}),
-        labels: namedInts(x.labels, "B T", {}),
-      }, { dropoutRate: 0.1 }),
-    }),
-  };
+  const program = t5LossProgram(config, { dropoutRate: 0.1 });
   const { layout } = new ParameterStore(specs);
   return {
     program: withGradients(program, { loss: "loss", parameters: Object.keys(specs) }),
